@@ -1,0 +1,36 @@
+//go:build deps
+
+package node
+
+import (
+	_ "github.com/alecthomas/kong"
+	_ "github.com/dgraph-io/badger/v4"
+	_ "github.com/fsnotify/fsnotify"
+	_ "github.com/gorilla/websocket"
+	_ "github.com/grandcat/zeroconf"
+	_ "github.com/libp2p/go-libp2p-pubsub"
+	_ "github.com/libp2p/go-libp2p/core/host"
+	_ "github.com/libp2p/go-libp2p/p2p/host/basic"
+	_ "github.com/libp2p/go-libp2p/p2p/host/eventbus"
+	_ "github.com/libp2p/go-libp2p/p2p/host/peerstore/pstoremem"
+	_ "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+	_ "github.com/libp2p/go-libp2p/p2p/muxer/yamux"
+	_ "github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	_ "github.com/libp2p/go-libp2p/p2p/net/pnet"
+	_ "github.com/libp2p/go-libp2p/p2p/net/swarm"
+	_ "github.com/libp2p/go-libp2p/p2p/net/upgrader"
+	_ "github.com/libp2p/go-libp2p/p2p/security/noise"
+	_ "github.com/libp2p/go-libp2p/p2p/security/tls"
+	_ "github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	_ "github.com/miekg/dns"
+	_ "github.com/mr-tron/base58"
+	_ "github.com/multiformats/go-multiaddr"
+	_ "github.com/schollz/progressbar/v3"
+	_ "go.etcd.io/bbolt"
+	_ "golang.org/x/net/ipv4"
+	_ "golang.org/x/net/ipv6"
+	_ "golang.org/x/sys/unix"
+	_ "golang.org/x/term"
+	_ "golang.org/x/text/unicode/norm"
+	_ "rsc.io/qr"
+)
