@@ -3,7 +3,8 @@ package record
 import (
 	"bytes"
 	"fmt"
-	"unicode/utf8"
+
+	"github.com/fxamacker/cbor/v2"
 )
 
 // Limits of the bodies, in bytes unless said otherwise (spec/records.md,
@@ -26,6 +27,10 @@ const (
 	// MaxBlob is the largest file, in bytes (256 GiB): its list of chunk
 	// hashes is then 8 MiB, which a small router can hold.
 	MaxBlob = 256 << 30
+	// MaxCount is the largest number a card may state: the largest that a
+	// program which keeps all numbers as floats reads exactly (RFC 8259,
+	// section 6).
+	MaxCount = 1<<53 - 1
 )
 
 // Body is what a record of a known kind says.
@@ -33,6 +38,7 @@ type Body interface {
 	// Kind is the kind of record that carries this body.
 	Kind() Kind
 	// Check reports ErrBody, wrapped with the reason, where a limit is broken.
+	// It is pure and may be called from any goroutine.
 	Check() error
 }
 
@@ -63,7 +69,7 @@ type File struct {
 
 // Message is one line of chat.
 type Message struct {
-	Room  string `cbor:"1,keyasint"` // as CheckLine wants, up to MaxRoom
+	Room  string `cbor:"1,keyasint"` // one line, as CleanLine makes
 	Text  string `cbor:"2,keyasint"`
 	Nick  string `cbor:"3,keyasint,omitempty"` // what the visitor calls themself
 	Mark  uint32 `cbor:"4,keyasint,omitempty"` // per browser and room, 0 for none
@@ -116,7 +122,7 @@ func (f File) Check() error {
 		return fmt.Errorf("%w: value out of range", ErrBody)
 	}
 	return firstError(
-		checkLine("media type", f.MediaType, 0, MaxMediaType),
+		checkASCII("media type", f.MediaType, MaxMediaType),
 		checkText("description", f.Description, 0, MaxDescription),
 		checkLine("room", f.Room, 0, MaxRoom))
 }
@@ -149,6 +155,9 @@ func (t Takedown) Check() error {
 }
 
 func (c Card) Check() error {
+	if c.Files > MaxCount || c.Bytes > MaxCount {
+		return fmt.Errorf("%w: value out of range", ErrBody)
+	}
 	return firstError(
 		checkLine("name", c.Name, 1, MaxNodeName),
 		checkText("about", c.About, 0, MaxAbout),
@@ -209,8 +218,9 @@ func decodeBody[B Body](r *Record) (B, error) {
 	if r.Kind != b.Kind() {
 		return none, fmt.Errorf("%w: record is of another kind", ErrBody)
 	}
+	// The library's own errors may quote what an attacker wrote: they stay here.
 	if err := decoding.Unmarshal(r.Body, &b); err != nil {
-		return none, fmt.Errorf("%w: %w", ErrBody, err)
+		return none, fmt.Errorf("%w: not the CBOR of this kind", ErrBody)
 	}
 	again, err := encoding.Marshal(b)
 	if err != nil || !bytes.Equal(again, r.Body) {
@@ -229,35 +239,6 @@ func checkRef(what string, b []byte, size int) error {
 	return nil
 }
 
-// checkLine wants valid UTF-8 without control or direction-changing characters,
-// between least and most bytes long.
-func checkLine(what, s string, least, most int) error {
-	return checkChars(what, s, least, most, func(r rune) bool { return isControl(r) })
-}
-
-// checkText is checkLine for text of several lines: line feed and tab pass.
-func checkText(what, s string, least, most int) error {
-	return checkChars(what, s, least, most, func(r rune) bool { return r != '\n' && r != '\t' && isControl(r) })
-}
-
-func checkChars(what, s string, least, most int, refused func(rune) bool) error {
-	if len(s) < least {
-		return fmt.Errorf("%w: %s is empty", ErrBody, what)
-	}
-	if len(s) > most {
-		return fmt.Errorf("%w: %s is longer than %d bytes", ErrBody, what, most)
-	}
-	if !utf8.ValidString(s) {
-		return fmt.Errorf("%w: %s is not UTF-8", ErrBody, what)
-	}
-	for _, r := range s {
-		if refused(r) {
-			return fmt.Errorf("%w: %s has a control character", ErrBody, what)
-		}
-	}
-	return nil
-}
-
 func firstError(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {
@@ -265,4 +246,35 @@ func firstError(errs ...error) error {
 		}
 	}
 	return nil
+}
+
+// encoding is deterministic CBOR (RFC 8949, section 4.2.1); decoding refuses
+// what it never makes. Both are safe for concurrent use and never change.
+var (
+	encoding = must(cbor.EncOptions{
+		Sort:          cbor.SortCoreDeterministic,
+		ShortestFloat: cbor.ShortestFloat16,
+		NaNConvert:    cbor.NaNConvert7e00,
+		InfConvert:    cbor.InfConvertFloat16,
+		IndefLength:   cbor.IndefLengthForbidden,
+		NilContainers: cbor.NilContainerAsEmpty,
+		TagsMd:        cbor.TagsForbidden,
+	}.EncMode())
+	decoding = must(cbor.DecOptions{
+		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
+		IndefLength:       cbor.IndefLengthForbidden,
+		TagsMd:            cbor.TagsForbidden,
+		UTF8:              cbor.UTF8RejectInvalid,
+		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
+		MaxNestedLevels:   4,
+		MaxArrayElements:  64,
+		MaxMapPairs:       64,
+	}.DecMode())
+)
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err) // the options above are constants; a wrong one fails every test
+	}
+	return v
 }
