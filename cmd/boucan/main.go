@@ -1,0 +1,155 @@
+// Command boucan turns this machine into a local sharing box: people join its
+// network, open its page, drop files and talk; boxes in reach find one another
+// and replicate. Run without arguments it serves; the other commands talk to
+// the running box. This package holds flags, environment, output and exit codes
+// and nothing else.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"boucan/control"
+	"boucan/node"
+)
+
+// Exit codes, listed in the help.
+const (
+	exitFailed     = 1
+	exitUsage      = 2
+	exitNotRunning = 3
+	exitNotFound   = 4
+	exitPartly     = 5
+	exitRunning    = 6
+)
+
+const description = `A local sharing box: no account, no log, no Internet.
+
+Run without a command it serves a box from this machine. Every other command
+talks to the box that runs on the same data folder.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no box is running, 4 no such
+file, 5 some of the files failed, 6 a box is already running.`
+
+// globals are the flags that every command takes.
+type globals struct {
+	Data    string `help:"Data folder: identity, store and the shared files. Default: $XDG_DATA_HOME/boucan, or ~/.local/share/boucan." placeholder:"DIR" env:"BOUCAN_DATA" type:"path"`
+	HTTP    string `name:"http" help:"Address the web page is served on, as HOST:PORT or :PORT." default:":8080" placeholder:"ADDR" env:"BOUCAN_HTTP"`
+	Name    string `help:"Name of this box, as people see it. Default: two words chosen by its key." placeholder:"NAME" env:"BOUCAN_NAME"`
+	Profile string `help:"Memory and connection limits: router, board or server. Default: chosen from this machine's memory." placeholder:"PROFILE" enum:"auto,router,board,server" default:"auto" env:"BOUCAN_PROFILE"`
+	Port    int    `help:"TCP port for other boxes; another is taken where it is in use." default:"9472" env:"BOUCAN_PORT"`
+	Verbose bool   `short:"v" help:"Log what happens in detail." env:"BOUCAN_VERBOSE"`
+}
+
+// cli is the whole command line; kong reads the tags.
+type cli struct {
+	globals
+
+	Serve   serveCmd   `cmd:"" default:"withargs" help:"Serve a box (the default)."`
+	Add     addCmd     `cmd:"" help:"Share files or folders; prints a CID a line."`
+	Ls      lsCmd      `cmd:"" help:"List the files of this and all met boxes."`
+	Get     getCmd     `cmd:"" help:"Fetch a file by CID or name."`
+	Peers   peersCmd   `cmd:"" help:"List the boxes met."`
+	Search  searchCmd  `cmd:"" help:"List the files whose name, description or box holds all words."`
+	Chat    chatCmd    `cmd:"" help:"Send a message, or follow a room."`
+	ID      idCmd      `cmd:"" name:"id" help:"Say who and where the running box is."`
+	Version versionCmd `cmd:"" help:"Print version and build."`
+}
+
+// session is what a command runs with.
+type session struct {
+	ctx    context.Context // first signal: finish
+	hard   context.Context // second signal: abort
+	out    io.Writer
+	errOut io.Writer
+	in     *os.File
+	globals
+}
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	var c cli
+	parser, err := kong.New(&c, kong.Name("boucan"), kong.Description(description),
+		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 80}))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "boucan:", err)
+		return exitFailed
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "boucan: %v\nTry \"boucan --help\".\n", err)
+		return exitUsage
+	}
+	hard, abort := context.WithCancel(context.Background())
+	defer abort()
+	soft, stop := signal.NotifyContext(hard, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(soft, func() { abortOnSecond(abort) })
+
+	s := &session{ctx: soft, hard: hard, out: os.Stdout, errOut: os.Stderr, in: os.Stdin, globals: c.globals}
+	if err := parsed.Run(s); err != nil {
+		fmt.Fprintln(os.Stderr, "boucan:", err)
+		return exitCode(err)
+	}
+	return 0
+}
+
+// abortOnSecond calls abort at the next signal: whoever presses Ctrl-C twice
+// does not want to wait.
+func abortOnSecond(abort func()) {
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, os.Interrupt, syscall.SIGTERM)
+	<-again
+	abort()
+}
+
+// errPartly says that some of several files failed; each was named before.
+var errPartly = errors.New("not all files could be shared")
+
+func exitCode(err error) int {
+	switch {
+	case errors.Is(err, control.ErrNotRunning):
+		return exitNotRunning
+	case errors.Is(err, control.ErrNotFound):
+		return exitNotFound
+	case errors.Is(err, node.ErrRunning):
+		return exitRunning
+	case errors.Is(err, errPartly):
+		return exitPartly
+	}
+	return exitFailed
+}
+
+// dataDir is the folder that --data names, or the default one.
+func (s *session) dataDir() (string, error) {
+	if s.Data != "" {
+		return s.Data, nil
+	}
+	return node.DefaultDataDir()
+}
+
+// dial reaches the running box.
+func (s *session) dial() (*control.Client, error) {
+	dir, err := s.dataDir()
+	if err != nil {
+		return nil, err
+	}
+	return control.Dial(s.ctx, dir)
+}
+
+func (s *session) logger() *slog.Logger {
+	level := slog.LevelInfo
+	if s.Verbose {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(s.errOut, &slog.HandlerOptions{Level: level}))
+}

@@ -1,0 +1,112 @@
+// Package control is how the command line talks to the running node: HTTP with
+// JSON over a Unix socket in the data folder. It holds both ends, [Client] and
+// [Server], and the plain values that pass between them. It knows neither the
+// node nor the command line: the node is behind the [Node] interface.
+//
+// The socket is for the user who runs the node and nobody else (mode 0600 in a
+// folder of mode 0700), so there is no other authentication.
+package control
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+)
+
+// SocketName is the socket's file name in the data folder.
+const SocketName = "control.sock"
+
+// Limits of what the socket accepts.
+const (
+	MaxQuery    = 1 << 10  // bytes of a search text, name or CID
+	MaxChatBody = 16 << 10 // bytes of one chat request
+	MaxError    = 4 << 10  // bytes of an error text read by the client
+	MaxHistory  = 1000     // chat messages asked for at once
+)
+
+// ErrNotRunning is returned by Dial where no node serves the data folder.
+var ErrNotRunning = errors.New("no boucan is running")
+
+// ErrNotFound is wrapped where no file has the name or CID that was asked for.
+var ErrNotFound = errors.New("no such file")
+
+// Identity is what a node says about itself to its operator.
+type Identity struct {
+	ID       string   `json:"id"`   // libp2p peer ID
+	Name     string   `json:"name"` // of the box
+	Version  string   `json:"version"`
+	URLs     []string `json:"urls"`     // of the web page
+	Addrs    []string `json:"addrs"`    // for other boxes, host:port
+	Security string   `json:"security"` // what it prefers to encrypt with, "tls" or "noise"
+	Profile  string   `json:"profile"`  // router, board or server
+	Store    string   `json:"store"`    // the store's engine
+	Data     string   `json:"data"`     // data folder
+	Files    int      `json:"files"`    // listed
+	Bytes    uint64   `json:"bytes"`    // sizes of what is listed added up
+	Peers    int      `json:"peers"`    // connected
+}
+
+// File is one listed file.
+type File struct {
+	Name        string    `json:"name"`
+	CID         string    `json:"cid"`
+	Size        uint64    `json:"size"` // bytes
+	From        string    `json:"from"` // name of the box that offered it
+	FromID      string    `json:"from_id"`
+	Here        bool      `json:"here"`   // whether all its bytes lie on this node
+	Landed      uint64    `json:"landed"` // bytes of it that lie here
+	MediaType   string    `json:"type,omitempty"`
+	Description string    `json:"description,omitempty"`
+	Created     time.Time `json:"created"`
+	Expires     time.Time `json:"expires"`
+}
+
+// Peer is a box that was met.
+type Peer struct {
+	ID        string    `json:"id"`
+	Name      string    `json:"name"`
+	Addrs     []string  `json:"addrs"`
+	Connected bool      `json:"connected"`
+	LastSeen  time.Time `json:"last_seen"`
+}
+
+// Message is one line of chat.
+type Message struct {
+	ID   string    `json:"id"`
+	Room string    `json:"room"`
+	Nick string    `json:"nick,omitempty"`
+	Text string    `json:"text"`
+	Box  string    `json:"box"` // name of the box it was written on
+	At   time.Time `json:"at"`
+}
+
+// Added is the outcome of adding one file.
+type Added struct {
+	Name    string `json:"name"`
+	CID     string `json:"cid"`
+	Size    uint64 `json:"size"`
+	Already bool   `json:"already"` // the bytes were here before
+}
+
+// Node is the running node as the control socket needs it. Its methods are
+// called concurrently, each on a request's own goroutine. Errors are shown to
+// the operator as they are, so they are whole sentences without internals.
+type Node interface {
+	Identity() Identity
+	// Files lists what matches the words of query, newest first; all for "".
+	Files(ctx context.Context, query string) ([]File, error)
+	Peers() []Peer
+	// Add offers the bytes of r under name and returns when they are durable
+	// and listed. modified may be zero.
+	Add(ctx context.Context, name string, modified time.Time, r io.Reader) (Added, error)
+	// Get finds a file by CID or name and waits until its bytes are here. The
+	// caller closes the reader. It fails with ErrNotFound.
+	Get(ctx context.Context, ref string) (File, io.ReadCloser, error)
+	// Lookup finds a file by CID or name without waiting. It fails with ErrNotFound.
+	Lookup(ref string) (File, error)
+	History(ctx context.Context, room string, limit int) ([]Message, error)
+	Say(ctx context.Context, room, nick, text string) (Message, error)
+	// Follow calls each for every message in room until ctx ends or each fails.
+	Follow(ctx context.Context, room string, each func(Message) error) error
+}

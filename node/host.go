@@ -1,0 +1,212 @@
+package node
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/sec"
+	basichost "github.com/libp2p/go-libp2p/p2p/host/basic"
+	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
+	"github.com/libp2p/go-libp2p/p2p/host/peerstore/pstoremem"
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/libp2p/go-libp2p/p2p/net/upgrader"
+	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/libp2p/go-libp2p/x/rate"
+	ma "github.com/multiformats/go-multiaddr"
+	"golang.org/x/sys/cpu"
+
+	"boucan/record"
+)
+
+const (
+	// dialTimeout bounds one attempt to reach a peer, which is at most a few
+	// radio hops away.
+	dialTimeout = 5 * time.Second
+	// keepAlive is how often an idle connection proves that the other side is
+	// there; with keepAliveWait it bounds how long a vanished peer is believed
+	// in: under the 20 s that discovery promises.
+	keepAlive     = 5 * time.Second
+	keepAliveWait = 5 * time.Second
+	// maxMessage is the largest yamux frame: larger frames than its default of
+	// 64 KiB move bulk data 10 to 15 % faster.
+	maxMessage = 256 << 10
+)
+
+// newHost builds a libp2p host by hand. Importing libp2p's own constructor
+// links every transport it knows, 24 MB where this needs 12
+// (docs/decisions/0005-dependencies.md). The host listens on port over TCP,
+// IPv4 and IPv6, and speaks TLS and Noise, the first of them preferred.
+func newHost(key ed25519.PrivateKey, port int, p Profile, log *slog.Logger) (host.Host, error) {
+	private, err := crypto.UnmarshalEd25519PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("identity key: %w", err)
+	}
+	id, err := peer.IDFromPrivateKey(private)
+	if err != nil {
+		return nil, fmt.Errorf("identity key: %w", err)
+	}
+	store, err := pstoremem.NewPeerstore()
+	if err != nil {
+		return nil, fmt.Errorf("peer store: %w", err)
+	}
+	if err := store.AddPrivKey(id, private); err != nil {
+		return nil, fmt.Errorf("peer store: %w", err)
+	}
+	if err := store.AddPubKey(id, private.GetPublic()); err != nil {
+		return nil, fmt.Errorf("peer store: %w", err)
+	}
+	limits, err := newResourceManager(p)
+	if err != nil {
+		return nil, err
+	}
+	bus := eventbus.NewBus()
+	network, err := swarm.NewSwarm(id, store, bus,
+		swarm.WithResourceManager(limits),
+		swarm.WithDialTimeout(dialTimeout), swarm.WithDialTimeoutLocal(dialTimeout),
+		// There is no Internet to find out about: addresses on the link are
+		// always worth a try.
+		swarm.WithUDPBlackHoleSuccessCounter(nil), swarm.WithIPv6BlackHoleSuccessCounter(nil))
+	if err != nil {
+		return nil, fmt.Errorf("network: %w", err)
+	}
+	transport, err := newTransport(private, limits)
+	if err != nil {
+		return nil, err
+	}
+	if err := network.AddTransport(transport); err != nil {
+		return nil, fmt.Errorf("network: %w", err)
+	}
+	if err := listen(network, port, log); err != nil {
+		return nil, err
+	}
+	h, err := basichost.NewHost(network, &basichost.HostOpts{
+		EventBus: bus,
+		// Addresses are told by discovery, per interface; a peer needs no others.
+		DisableSignedPeerRecord: true,
+		AddrsFactory:            func([]ma.Multiaddr) []ma.Multiaddr { return nil },
+		NegotiationTimeout:      dialTimeout,
+		UserAgent:               "boucan",
+	})
+	if err != nil {
+		return nil, fmt.Errorf("host: %w", err)
+	}
+	h.Start()
+	return h, nil
+}
+
+// listen opens port on both families. A port that is taken is no reason not to
+// serve: any other will do, since discovery tells it.
+func listen(s *swarm.Swarm, port int, log *slog.Logger) error {
+	var opened bool
+	for _, try := range []int{port, 0} {
+		var errs []error
+		for _, ip := range []string{"/ip4/0.0.0.0", "/ip6/::"} {
+			if opened && try == 0 {
+				if used := listenPort(s); used != 0 {
+					try = used
+				}
+			}
+			addr, err := ma.NewMultiaddr(fmt.Sprintf("%s/tcp/%d", ip, try))
+			if err != nil {
+				return fmt.Errorf("listen address: %w", err)
+			}
+			if err := s.Listen(addr); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			opened = true
+		}
+		if opened {
+			return nil
+		}
+		log.Debug("peer port is taken, using another", "port", port, "errors", errs)
+	}
+	return fmt.Errorf("cannot listen for other boxes on TCP port %d: choose another with --port", port)
+}
+
+// listenPort is the TCP port this host answers on, 0 where there is none.
+func listenPort(n network.Network) int {
+	for _, a := range n.ListenAddresses() {
+		if v, err := a.ValueForProtocol(ma.P_TCP); err == nil {
+			var p int
+			if _, err := fmt.Sscanf(v, "%d", &p); err == nil {
+				return p
+			}
+		}
+	}
+	return 0
+}
+
+func newTransport(key crypto.PrivKey, limits network.ResourceManager) (*tcp.TcpTransport, error) {
+	mux := *yamux.DefaultTransport
+	mux.KeepAliveInterval = keepAlive
+	mux.ConnectionWriteTimeout = keepAliveWait
+	mux.MaxMessageSize = maxMessage
+	muxers := []upgrader.StreamMuxer{{ID: yamux.ID, Muxer: &mux}}
+	viaTLS, err := libp2ptls.New(libp2ptls.ID, key, muxers)
+	if err != nil {
+		return nil, fmt.Errorf("TLS: %w", err)
+	}
+	viaNoise, err := noise.New(noise.ID, key, muxers)
+	if err != nil {
+		return nil, fmt.Errorf("Noise: %w", err)
+	}
+	security := []sec.SecureTransport{viaNoise, viaTLS}
+	if hasAES() {
+		security = []sec.SecureTransport{viaTLS, viaNoise}
+	}
+	up, err := upgrader.New(security, muxers, nil, limits, nil)
+	if err != nil {
+		return nil, fmt.Errorf("upgrader: %w", err)
+	}
+	t, err := tcp.NewTCPTransport(up, limits, nil, tcp.DisableReuseport(),
+		tcp.WithConnectionTimeout(dialTimeout), tcp.WithDialerForAddr(dialerFor))
+	if err != nil {
+		return nil, fmt.Errorf("TCP: %w", err)
+	}
+	return t, nil
+}
+
+// hasAES reports whether the processor encrypts AES in hardware, where TLS
+// moves about twice Noise's bytes a second.
+func hasAES() bool {
+	return cpu.X86.HasAES && cpu.X86.HasPCLMULQDQ || cpu.ARM64.HasAES && cpu.ARM64.HasPMULL ||
+		cpu.S390X.HasAES && cpu.S390X.HasGHASH
+}
+
+// newResourceManager sets libp2p's limits from the profile. The defaults count
+// connections per /56 of IPv6, and every neighbour on a link is in fe80::/64.
+func newResourceManager(p Profile) (network.ResourceManager, error) {
+	scaling := rcmgr.DefaultLimits
+	scaling.ProtocolLimitIncrease = rcmgr.BaseLimitIncrease{}
+	limits := scaling.Scale(p.NetworkMemory, p.Connections*8)
+	perHost := []rcmgr.ConnLimitPerSubnet{{ConnCount: 16, PrefixLength: 32}}
+	perHost6 := []rcmgr.ConnLimitPerSubnet{{ConnCount: 16, PrefixLength: 128}}
+	arrivals := &rate.Limiter{SubnetRateLimiter: rate.SubnetLimiter{
+		IPv4SubnetLimits: []rate.SubnetLimit{{PrefixLength: 32, Limit: rate.Limit{RPS: 1, Burst: 32}}},
+		IPv6SubnetLimits: []rate.SubnetLimit{{PrefixLength: 128, Limit: rate.Limit{RPS: 1, Burst: 32}}},
+		GracePeriod:      time.Minute,
+	}}
+	m, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits), rcmgr.WithMetricsDisabled(),
+		rcmgr.WithLimitPerSubnet(perHost, perHost6), rcmgr.WithConnRateLimiters(arrivals))
+	if err != nil {
+		return nil, fmt.Errorf("resource manager: %w", err)
+	}
+	return m, nil
+}
+
+// peerID is key as libp2p writes it.
+func peerID(key record.Key) (peer.ID, error) { return peer.Decode(key.String()) }
+
+// peerKey is the key that a peer ID of this program's kind contains.
+func peerKey(id peer.ID) (record.Key, error) { return record.ParseKey(id.String()) }

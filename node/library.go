@@ -1,0 +1,368 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"boucan/record"
+	"boucan/replica"
+	"boucan/share"
+)
+
+const (
+	// fileLife is how long a file is offered unless somebody says otherwise.
+	fileLife = 90 * 24 * time.Hour
+	// reissueBefore is how long before its end the record of a file that still
+	// lies in the folder is issued anew.
+	reissueBefore = 30 * 24 * time.Hour
+	// reissueEvery is how often that is looked at.
+	reissueEvery = 6 * time.Hour
+)
+
+// library is the shared files as one thing: the records that offer them and the
+// bytes that lie here. It keeps the two in step: a file that appears in the
+// folder gets a record, a record that comes gets its bytes fetched, bytes that
+// no living record names are deleted.
+type library struct {
+	key     signer
+	clock   *clock
+	records *replica.Set
+	blobs   *share.Blobs
+	names   *catalogue
+	changed *broadcast
+	publish func(ctx context.Context, recs ...*record.Record) error
+	log     *slog.Logger
+
+	mu    sync.Mutex // guards todo
+	todo  []change
+	ready chan struct{} // holds one token when todo is not empty
+}
+
+// change is one thing the record set told of, to be acted on by run.
+type change struct {
+	added, removed []fileRecord
+}
+
+type fileRecord struct {
+	record *record.Record
+	file   record.File
+}
+
+func newLibrary(n *Node) *library {
+	return &library{
+		key: n.key, clock: n.clock, records: n.records, names: newCatalogue(), changed: n.changed,
+		publish: n.records.Publish, log: n.log, ready: make(chan struct{}, 1),
+	}
+}
+
+// load fills the catalogue from the records held, and asks for the bytes that
+// are missing. It is called once, before anything else runs.
+func (l *library) load() error {
+	const page = 4096
+	var cursor replica.Cursor
+	for {
+		recs, err := l.records.Newest(record.KindFile, cursor, page)
+		if err != nil {
+			return fmt.Errorf("list files: %w", err)
+		}
+		l.want(l.note(recs))
+		if len(recs) < page {
+			return nil
+		}
+		cursor = replica.CursorOf(recs[len(recs)-1])
+	}
+}
+
+// note enters file records into the catalogue.
+func (l *library) note(recs []*record.Record) []fileRecord {
+	files := readFiles(recs)
+	for _, f := range files {
+		l.names.add(f.record, f.file)
+	}
+	return files
+}
+
+func readFiles(recs []*record.Record) []fileRecord {
+	var files []fileRecord
+	for _, r := range recs {
+		if r.Kind != record.KindFile {
+			continue
+		}
+		if f, err := r.File(); err == nil {
+			files = append(files, fileRecord{r, f})
+		}
+	}
+	return files
+}
+
+// take hears of changes of the record set. It enters them into the catalogue at
+// once and leaves what touches the disk to run.
+func (l *library) take(added, removed []*record.Record) {
+	c := change{added: l.note(added), removed: readFiles(removed)}
+	for _, f := range c.removed {
+		l.names.remove(f.record.ID())
+	}
+	if len(c.added) == 0 && len(c.removed) == 0 {
+		return
+	}
+	l.mu.Lock()
+	l.todo = append(l.todo, c)
+	l.mu.Unlock()
+	select {
+	case l.ready <- struct{}{}:
+	default:
+	}
+	l.changed.tell()
+}
+
+// run acts on changes until ctx ends.
+func (l *library) run(ctx context.Context) error {
+	tick := time.NewTicker(reissueEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if err := l.reissue(ctx); err != nil && ctx.Err() == nil {
+				l.log.Warn("renewing shared files failed", "error", err)
+			}
+		case <-l.ready:
+			l.mu.Lock()
+			todo := l.todo
+			l.todo = nil
+			l.mu.Unlock()
+			for _, c := range todo {
+				l.want(c.added)
+				l.release(ctx, c.removed)
+			}
+		}
+	}
+}
+
+// want asks for the bytes of files that are not here.
+func (l *library) want(files []fileRecord) {
+	var wanted []share.Wanted
+	for _, f := range files {
+		if l.names.mentions(f.file.CID) {
+			wanted = append(wanted, share.Wanted{
+				CID: f.file.CID, Size: int64(f.file.Size), Name: f.file.Name, From: f.record.Author,
+			})
+		}
+	}
+	if len(wanted) > 0 {
+		l.blobs.Want(wanted...)
+	}
+}
+
+// release deletes the bytes that no living record names any more. What an
+// operator shares here outlives a record that ran out while the box was off: it
+// is offered anew.
+func (l *library) release(ctx context.Context, files []fileRecord) {
+	var gone []record.CID
+	now := l.clock.Now().UnixMilli()
+	for _, f := range files {
+		switch {
+		case l.names.mentions(f.file.CID):
+		case f.record.Expires <= now && f.record.Author == l.key.Key() && fromFolder(f.file) && l.blobs.Has(f.file.CID):
+			if err := l.offer(ctx, f.file); err != nil && ctx.Err() == nil {
+				l.log.Warn("renewing shared files failed", "error", err)
+			}
+		default:
+			gone = append(gone, f.file.CID)
+		}
+	}
+	if len(gone) == 0 {
+		return
+	}
+	l.blobs.Unwant(gone...)
+	if err := l.blobs.Release(ctx, gone...); err != nil && ctx.Err() == nil {
+		l.log.Warn("deleting withdrawn files failed", "error", err)
+	}
+	l.changed.tell()
+}
+
+// drop takes in one file and offers it. On return both the bytes and the record
+// are durable. The errors are those of share.Blobs.Drop.
+func (l *library) drop(ctx context.Context, name string, r io.Reader, note record.File) (share.Dropped, error) {
+	d, err := l.blobs.Drop(ctx, name, r)
+	if err != nil {
+		return share.Dropped{}, err
+	}
+	if _, known := l.offeredHere(d.CID, d.Name); known {
+		return d, nil
+	}
+	note.Name, note.CID, note.Size = d.Name, d.CID, uint64(d.Size)
+	if note.MediaType == "" {
+		note.MediaType = mediaType(d.Name)
+	}
+	note.Description = record.CleanText(note.Description, record.MaxDescription)
+	if err := l.offer(ctx, note); err != nil {
+		return share.Dropped{}, err
+	}
+	return d, nil
+}
+
+// offeredHere finds this node's own living record for a name and its bytes.
+func (l *library) offeredHere(cid record.CID, name string) (offer, bool) {
+	e, ok := l.names.named(cid, name)
+	if !ok || e.file.Name != name {
+		return offer{}, false
+	}
+	for _, o := range l.names.offersOf(cid) {
+		if o.author == l.key.Key() && o.id == e.id {
+			return o, true
+		}
+	}
+	return offer{}, false
+}
+
+// offer signs and publishes file records of this node.
+func (l *library) offer(ctx context.Context, files ...record.File) error {
+	now := l.clock.Now()
+	recs := make([]*record.Record, 0, len(files))
+	for _, f := range files {
+		r, err := l.key.sign(record.Draft{Created: now, Life: fileLife, Body: f})
+		if err != nil {
+			return fmt.Errorf("offer file: %w", err)
+		}
+		recs = append(recs, r)
+	}
+	return l.publish(ctx, recs...)
+}
+
+// withdraw publishes takedowns for records of this node.
+func (l *library) withdraw(ctx context.Context, offers []offer) error {
+	now := l.clock.Now()
+	var recs []*record.Record
+	for _, o := range offers {
+		r, err := l.key.sign(record.Draft{
+			Created: now, Expires: time.UnixMilli(o.expires), Body: record.Takedown{Target: o.id},
+		})
+		if errors.Is(err, record.ErrTimes) {
+			continue // its life is over this very moment
+		}
+		if err != nil {
+			return fmt.Errorf("withdraw file: %w", err)
+		}
+		recs = append(recs, r)
+	}
+	if len(recs) == 0 {
+		return nil
+	}
+	return l.publish(ctx, recs...)
+}
+
+// Appeared implements share.Catalog: files found in the folder are offered.
+func (l *library) Appeared(ctx context.Context, files []share.File) error {
+	var bodies []record.File
+	for _, f := range files {
+		name := f.Name()
+		if _, ok := l.offeredHere(f.CID, name); ok {
+			continue
+		}
+		bodies = append(bodies, record.File{
+			Name: name, CID: f.CID, Size: uint64(f.Size), MediaType: mediaType(name),
+			Modified: uint64(max(f.Modified.UnixMilli(), 0)),
+		})
+	}
+	if len(bodies) == 0 {
+		return nil
+	}
+	return l.offer(ctx, bodies...)
+}
+
+// Vanished implements share.Catalog: files that somebody removed from the
+// folder by hand are withdrawn where this node offered them, and are not
+// fetched again where another did.
+func (l *library) Vanished(ctx context.Context, files []share.File) error {
+	var mine []offer
+	var others []record.CID
+	for _, f := range files {
+		name := f.Name()
+		here := l.blobs.Has(f.CID)
+		for _, o := range l.names.offersOf(f.CID) {
+			if o.author != l.key.Key() {
+				if !here {
+					others = append(others, f.CID)
+				}
+				continue
+			}
+			// While another copy lies here, only the name that went is withdrawn.
+			if e, ok := l.names.named(f.CID, name); !here || ok && e.file.Name == name && e.id == o.id {
+				mine = append(mine, o)
+			}
+		}
+	}
+	if len(others) > 0 {
+		if err := l.blobs.Refuse(others...); err != nil {
+			return fmt.Errorf("remember removed files: %w", err)
+		}
+	}
+	return l.withdraw(ctx, mine)
+}
+
+// Arrived implements share.Catalog.
+func (l *library) Arrived(context.Context, []record.CID) error {
+	l.changed.tell()
+	return nil
+}
+
+// reissue renews this node's records of files that still lie here before they
+// expire, and withdraws the old ones so that nothing is listed twice.
+func (l *library) reissue(ctx context.Context) error {
+	soon := l.clock.Now().Add(reissueBefore).UnixMilli()
+	for _, e := range l.names.refreshed() {
+		if e.expires > soon || !fromFolder(e.file) || !l.blobs.Has(e.file.CID) {
+			continue
+		}
+		var old []offer
+		for _, o := range l.names.offersOf(e.file.CID) {
+			if o.author == l.key.Key() {
+				old = append(old, o)
+			}
+		}
+		if len(old) == 0 {
+			continue
+		}
+		if err := l.offer(ctx, e.file); err != nil {
+			return err
+		}
+		if err := l.withdraw(ctx, old); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fromFolder reports whether an operator shares the file, from the folder or by
+// the command line: such files say when they were modified, drops do not.
+func fromFolder(f record.File) bool { return f.Modified != 0 }
+
+// broadcast wakes whoever waits for the next change.
+type broadcast struct {
+	mu   sync.Mutex
+	next chan struct{}
+}
+
+func newBroadcast() *broadcast { return &broadcast{next: make(chan struct{})} }
+
+// tell wakes every waiter.
+func (b *broadcast) tell() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	close(b.next)
+	b.next = make(chan struct{})
+}
+
+// wait returns a channel that is closed at the next tell.
+func (b *broadcast) wait() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.next
+}

@@ -1,0 +1,80 @@
+package node
+
+import (
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+)
+
+// Profile sets memory, cache and connection limits to the size of the machine.
+type Profile struct {
+	Name          string
+	StoreCache    int64 // bytes for the store's tables and caches
+	NetworkMemory int64 // bytes that all peers together may make libp2p hold
+	Connections   int   // peers connected at once
+	Soft          int64 // bytes at which Go's collector works harder, 0 for never
+	HashWorkers   int   // chunks hashed at once, 0 for one a processor
+}
+
+// profiles, smallest first. Soft is GOMEMLIMIT: it leaves room on a machine of
+// that size for the system and its file cache.
+var profiles = []Profile{
+	{Name: "router", StoreCache: 8 << 20, NetworkMemory: 24 << 20, Connections: 48, Soft: 40 << 20, HashWorkers: 1},
+	{Name: "board", StoreCache: 16 << 20, NetworkMemory: 64 << 20, Connections: 128, Soft: 96 << 20},
+	{Name: "server", StoreCache: 32 << 20, NetworkMemory: 256 << 20, Connections: 512},
+}
+
+// ChooseProfile returns the profile of that name, or for "" and "auto" the one
+// that suits this machine's memory: router under 384 MB, board under 2 GB.
+func ChooseProfile(name string) (Profile, error) {
+	if name == "" || name == "auto" {
+		switch total := machineMemory(); {
+		case total > 0 && total < 384<<20:
+			name = "router"
+		case total > 0 && total < 2<<30:
+			name = "board"
+		default:
+			name = "server"
+		}
+	}
+	for _, p := range profiles {
+		if p.Name == name {
+			return p, nil
+		}
+	}
+	return Profile{}, fmt.Errorf("unknown profile %q: choose router, board or server", name)
+}
+
+// apply sets the process-wide memory limit, unless GOMEMLIMIT already does.
+func (p Profile) apply() {
+	if p.Soft > 0 && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(p.Soft)
+	}
+}
+
+// machineMemory is the machine's memory in bytes (Linux: proc(5), meminfo), 0
+// where it cannot be told.
+func machineMemory() int64 {
+	b, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(b)) {
+		rest, ok := strings.CutPrefix(line, "MemTotal:")
+		if !ok {
+			continue
+		}
+		fields := strings.Fields(rest)
+		if len(fields) == 0 {
+			return 0
+		}
+		kb, err := strconv.ParseInt(fields[0], 10, 64)
+		if err != nil {
+			return 0
+		}
+		return kb << 10
+	}
+	return 0
+}
