@@ -24,6 +24,7 @@ type entry struct {
 
 // offer is one record that offers an entry.
 type offer struct {
+	name    string // as the record says
 	id      record.ID
 	author  record.Key
 	created int64
@@ -58,7 +59,7 @@ func (c *catalogue) add(r *record.Record, f record.File) {
 	if _, ok := c.byID[r.ID()]; ok {
 		return
 	}
-	o := offer{id: r.ID(), author: r.Author, created: r.Created, expires: r.Expires}
+	o := offer{name: f.Name, id: r.ID(), author: r.Author, created: r.Created, expires: r.Expires}
 	key := dropdir.Fold(f.Name)
 	group := c.byName[key]
 	for _, e := range group {

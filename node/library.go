@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -194,7 +195,7 @@ func (l *library) drop(ctx context.Context, name string, r io.Reader, note recor
 	if err != nil {
 		return share.Dropped{}, err
 	}
-	if _, known := l.offeredHere(d.CID, d.Name); known {
+	if l.offeredHere(d.CID, d.Name) {
 		return d, nil
 	}
 	note.Name, note.CID, note.Size = d.Name, d.CID, uint64(d.Size)
@@ -208,18 +209,12 @@ func (l *library) drop(ctx context.Context, name string, r io.Reader, note recor
 	return d, nil
 }
 
-// offeredHere finds this node's own living record for a name and its bytes.
-func (l *library) offeredHere(cid record.CID, name string) (offer, bool) {
-	e, ok := l.names.named(cid, name)
-	if !ok || e.file.Name != name {
-		return offer{}, false
-	}
-	for _, o := range l.names.offersOf(cid) {
-		if o.author == l.key.Key() && o.id == e.id {
-			return o, true
-		}
-	}
-	return offer{}, false
+// offeredHere reports whether a living record of this node offers these bytes
+// under this name.
+func (l *library) offeredHere(cid record.CID, name string) bool {
+	return slices.ContainsFunc(l.names.offersOf(cid), func(o offer) bool {
+		return o.author == l.key.Key() && o.name == name
+	})
 }
 
 // offer signs and publishes file records of this node.
@@ -263,7 +258,7 @@ func (l *library) Appeared(ctx context.Context, files []share.File) error {
 	var bodies []record.File
 	for _, f := range files {
 		name := f.Name()
-		if _, ok := l.offeredHere(f.CID, name); ok {
+		if l.offeredHere(f.CID, name) {
 			continue
 		}
 		bodies = append(bodies, record.File{
@@ -284,18 +279,13 @@ func (l *library) Vanished(ctx context.Context, files []share.File) error {
 	var mine []offer
 	var others []record.CID
 	for _, f := range files {
-		name := f.Name()
 		here := l.blobs.Has(f.CID)
 		for _, o := range l.names.offersOf(f.CID) {
-			if o.author != l.key.Key() {
-				if !here {
-					others = append(others, f.CID)
-				}
-				continue
-			}
-			// While another copy lies here, only the name that went is withdrawn.
-			if e, ok := l.names.named(f.CID, name); !here || ok && e.file.Name == name && e.id == o.id {
-				mine = append(mine, o)
+			switch {
+			case o.author == l.key.Key() && (!here || o.name == f.Name()):
+				mine = append(mine, o) // while a copy lies here, only the name that went is withdrawn
+			case o.author != l.key.Key() && !here:
+				others = append(others, f.CID)
 			}
 		}
 	}

@@ -304,15 +304,22 @@ func (n *Node) close() {
 	}
 }
 
-// tellPages passes changes on to the open pages.
+// tellPages passes changes on to the open pages, and how far transfers have
+// come once a second.
 func (n *Node) tellPages(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
 	for {
 		next := n.changed.wait()
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-next:
-			n.ui.Changed(webui.FilesChanged | webui.BoxChanged | webui.TransfersChanged)
+			n.ui.Changed(webui.FilesChanged | webui.BoxChanged)
+		case <-tick.C:
+			if len(n.blobs.Transfers()) > 0 {
+				n.ui.Changed(webui.TransfersChanged)
+			}
 		}
 	}
 }
