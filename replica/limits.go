@@ -1,0 +1,3 @@
+package replica
+
+const maxMessage = 65000
