@@ -158,7 +158,7 @@ func TestDecodeLimits(t *testing.T) {
 	}
 	// A full head, the largest kind and times and an undo hash still fit.
 	key := keyOf(alice)
-	widest := seal(t, 1, uint64(math.MaxUint64), key[:], record.MaxTime-1, record.MaxTime, make([]byte, 32), make([]byte, record.MaxBody))
+	widest := seal(t, 1, uint64(math.MaxUint64), key[:], int64(record.MaxTime-1), int64(record.MaxTime), make([]byte, 32), make([]byte, record.MaxBody))
 	if _, err := record.Decode(widest); err != nil || len(widest) > record.MaxSize {
 		t.Errorf("the widest record, %d bytes: %v", len(widest), err)
 	}
