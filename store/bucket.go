@@ -1,0 +1,105 @@
+package store
+
+import "iter"
+
+// Bucket is one table of a DB. It may be used by any number of goroutines.
+type Bucket struct {
+	db    *DB
+	table Table
+}
+
+// Get returns the value of key; ok is false where there is none. The value is
+// the caller's own. It fails with ErrClosed or ErrDamaged.
+func (b *Bucket) Get(key []byte) (value []byte, ok bool, err error) {
+	if err := b.db.begin(); err != nil {
+		return nil, false, err
+	}
+	defer b.db.end()
+	err = b.db.guard("get", func() error {
+		value, ok, err = b.db.engine.get(tableKey(b.table, key))
+		return err
+	})
+	return value, ok, err
+}
+
+// Scan walks the pairs with from <= key < to in ascending order; a nil to
+// means the table's end. It sees the table as it was when the loop began.
+// The slices hold until the next step and must not be written to. The returned
+// function says why the last loop ended early: nil, ErrClosed or ErrDamaged.
+//
+// The loop's body may Get and Scan but must not Write or Close: a loop that
+// stays open for long keeps the disk space of what is deleted meanwhile.
+func (b *Bucket) Scan(from, to []byte) (iter.Seq2[[]byte, []byte], func() error) {
+	return b.scan(tableSpan(b.table, from, to, false))
+}
+
+// ScanBack is Scan in descending order, over the same range.
+func (b *Bucket) ScanBack(from, to []byte) (iter.Seq2[[]byte, []byte], func() error) {
+	return b.scan(tableSpan(b.table, from, to, true))
+}
+
+func (b *Bucket) scan(r span) (iter.Seq2[[]byte, []byte], func() error) {
+	var failed error
+	seq := func(yield func(key, value []byte) bool) { failed = b.db.walk(r, yield) }
+	return seq, func() error { return failed }
+}
+
+// walk guards every step into the engine by itself, so that a panic of the
+// loop's body stays the caller's.
+func (db *DB) walk(r span, yield func(key, value []byte) bool) error {
+	if err := db.begin(); err != nil {
+		return err
+	}
+	defer db.end()
+	if r.empty() {
+		return nil
+	}
+	var c cursor
+	err := db.guard("scan", func() (err error) {
+		c, err = db.engine.scan(r)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer db.guard("scan", func() error {
+		if db.damaged() == nil {
+			c.close()
+		}
+		return nil
+	})
+	for {
+		var key, value []byte
+		var ok bool
+		err := db.guard("scan", func() (err error) {
+			key, value, ok, err = c.next()
+			return err
+		})
+		if err != nil || !ok || !yield(key[1:], value) {
+			return err
+		}
+	}
+}
+
+// Write puts the pairs, all or none; a nil value deletes its key, an empty one
+// is kept. Where a key comes twice, the last one counts. On return the pairs
+// are on the disk, safe from a power cut. Writes that run at the same time
+// share a sync; a lone one does not wait for company.
+//
+// pairs is read once, before anything is written, and its slices are copied.
+// Write fails with ErrTooBig or ErrEmptyKey, ErrFull, ErrFailed, ErrClosed or
+// ErrDamaged. After ErrFailed it is unknown, until the store is opened again,
+// whether this Write is on the disk; in all other cases nothing was written.
+func (b *Bucket) Write(pairs iter.Seq2[[]byte, []byte]) error {
+	if err := b.db.begin(); err != nil {
+		return err
+	}
+	defer b.db.end()
+	b.db.writers <- struct{}{}
+	defer func() { <-b.db.writers }()
+	w, err := gather(b.table, pairs)
+	if err != nil || len(w.changes) == 0 {
+		return err
+	}
+	return b.db.commits.write(w)
+}
