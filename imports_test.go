@@ -42,6 +42,7 @@ var edges = []edge{
 	{"node", "github.com/libp2p/go-libp2p", "the host: peers, encryption, multiplexing"},
 	{"node", "github.com/libp2p/go-libp2p-pubsub", "live push between peers"},
 	{"node", "github.com/multiformats/go-multiaddr", "how libp2p writes addresses"},
+	{"node", "golang.org/x/sync", "the parts run and end together"},
 	{"node", "golang.org/x/sys", "the lock on the data folder, AES in the processor, memory"},
 
 	{"chat", "record", "messages are records"},

@@ -206,6 +206,8 @@ type Listed struct {
 	Size int64
 	From string
 	Here bool
+	// Landed is how many bytes lie on the box that was asked.
+	Landed int64
 }
 
 // Ls is what the box lists.
@@ -232,6 +234,57 @@ func (b *Box) Reaches() (map[string]Met, error) {
 		}
 	}
 	return reached, nil
+}
+
+// Finds fails unless the box lists name; then it is that file.
+func (b *Box) Finds(name string) (Listed, error) {
+	all, err := b.Ls()
+	if err != nil {
+		return Listed{}, err
+	}
+	for _, l := range all {
+		if l.Name == name {
+			return l, nil
+		}
+	}
+	return Listed{}, fmt.Errorf("box %s lists no %q among %d files", b.Name, name, len(all))
+}
+
+// Has fails unless all bytes of the listed file lie on the box.
+func (b *Box) Has(name string) error {
+	l, err := b.Finds(name)
+	if err == nil && !l.Here {
+		err = fmt.Errorf("box %s has %d of %d bytes of %q", b.Name, l.Landed, l.Size, name)
+	}
+	return err
+}
+
+// Heard fails unless the lobby's history on this box holds text.
+func (b *Box) Heard(text string) error {
+	said, err := jsonLines[struct{ Text string }](b.CLI("chat", "--no-wait", "--last", "200", "--json"))
+	if err != nil {
+		return err
+	}
+	for _, m := range said {
+		if m.Text == text {
+			return nil
+		}
+	}
+	return fmt.Errorf("box %s has heard %d messages, none of them %q", b.Name, len(said), text)
+}
+
+// ReachesAll fails unless the box is connected with every other of the list.
+func (b *Box) ReachesAll(boxes ...*Box) error {
+	reached, err := b.Reaches()
+	if err != nil {
+		return err
+	}
+	for _, other := range boxes {
+		if _, ok := reached[other.Name]; !ok && other != b {
+			return fmt.Errorf("box %s does not reach %s", b.Name, other.Name)
+		}
+	}
+	return nil
 }
 
 func jsonLines[T any](out []byte, err error) ([]T, error) {

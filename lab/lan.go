@@ -111,6 +111,22 @@ func (l *Lan) Isolate(hosts ...*Host) {
 	}
 }
 
+// Slow caps what each host may send (tc-tbf(8)), as "200mbit".
+func (l *Lan) Slow(rate string) {
+	l.t.Helper()
+	for _, h := range l.Hosts {
+		run(l.t, "tc", "-n", h.NS, "qdisc", "replace", "dev", "eth0", "root", "tbf", "rate", rate, "burst", "256kb", "latency", "200ms")
+	}
+}
+
+// Fast takes the caps away.
+func (l *Lan) Fast() {
+	l.t.Helper()
+	for _, h := range l.Hosts {
+		run(l.t, "tc", "-n", h.NS, "qdisc", "del", "dev", "eth0", "root")
+	}
+}
+
 func (h *Host) port() string { return "p" + strconv.Itoa(h.N) }
 
 // V4 is the host's IPv4 link-local address (RFC 3927).
