@@ -128,7 +128,7 @@ func (c *catalogue) settle(key string) {
 	for i, e := range group {
 		e.name = e.file.Name
 		if i > 0 {
-			e.name = dropdir.Suffixed(e.file.Name, e.file.CID.Short())
+			e.name = dropdir.Tagged(e.file.Name, e.file.CID.Short())
 		}
 	}
 }
