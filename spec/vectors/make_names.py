@@ -53,8 +53,8 @@ def decode(raw):
 
 
 def clean_name(raw):
-    raw = raw[-8192:]
-    if len(raw) == 8192:
+    if len(raw) > 8192:
+        raw = raw[-8192:]
         while raw and raw[0] & 0xC0 == 0x80:
             raw = raw[1:]
     parts = [clean_part(p) for p in decode(raw).replace("\\", "/").split("/")]
