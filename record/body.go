@@ -27,10 +27,8 @@ const (
 	// MaxBlob is the largest file, in bytes (256 GiB): its list of chunk
 	// hashes is then 8 MiB, which a small router can hold.
 	MaxBlob = 256 << 30
-	// MaxCount is the largest number a card may state: the largest that a
-	// program which keeps all numbers as floats reads exactly (RFC 8259,
-	// section 6).
-	MaxCount = 1<<53 - 1
+	// MaxCount is the largest number a card may state: it fits an int64.
+	MaxCount = 1<<63 - 1
 )
 
 // Body is what a record of a known kind says.
@@ -122,7 +120,7 @@ func (f File) Check() error {
 		return fmt.Errorf("%w: value out of range", ErrBody)
 	}
 	return firstError(
-		checkASCII("media type", f.MediaType, MaxMediaType),
+		checkLine("media type", f.MediaType, 0, MaxMediaType),
 		checkText("description", f.Description, 0, MaxDescription),
 		checkLine("room", f.Room, 0, MaxRoom))
 }

@@ -46,7 +46,6 @@ func TestBodyLimits(t *testing.T) {
 		{"file name least", file(func(f *record.File) { f.Name = "a" }), file(func(f *record.File) { f.Name = "" })},
 		{"file size", file(func(f *record.File) { f.Size = record.MaxBlob }), file(func(f *record.File) { f.Size = record.MaxBlob + 1 })},
 		{"file type", file(func(f *record.File) { f.MediaType = a(record.MaxMediaType) }), file(func(f *record.File) { f.MediaType = a(record.MaxMediaType + 1) })},
-		{"file type's characters", file(func(f *record.File) { f.MediaType = "a/b; c=~" }), file(func(f *record.File) { f.MediaType = "a/b; c=\u0080" })},
 		{"file time", file(func(f *record.File) { f.Modified = record.MaxTime }), file(func(f *record.File) { f.Modified = record.MaxTime + 1 })},
 		{"file description", file(func(f *record.File) { f.Description = a(record.MaxDescription) }), file(func(f *record.File) { f.Description = a(record.MaxDescription + 1) })},
 		{"file cleaned", file(func(f *record.File) { f.Cleaned = record.CleanedKept }), file(func(f *record.File) { f.Cleaned = record.CleanedKept + 1 })},

@@ -69,16 +69,6 @@ func checkClean(what, s string, least, most int, clean func(string, int) string)
 	return nil
 }
 
-// checkASCII is checkLine for what goes into a header: printable ASCII only.
-func checkASCII(what, s string, most int) error {
-	for _, b := range []byte(s) {
-		if b < 0x20 || b > 0x7e {
-			return fmt.Errorf("%w: %s is not printable ASCII", ErrBody, what)
-		}
-	}
-	return checkLine(what, s, 0, most)
-}
-
 // isBreak is true for what ends a line (Unicode, section 5.8, table 5-1).
 func isBreak(r rune) bool {
 	return r >= '\n' && r <= '\r' || r == 0x85 || r == 0x2028 || r == 0x2029

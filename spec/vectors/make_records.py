@@ -186,7 +186,7 @@ def valid_records():
         valid("takedown with a reason", 4, {"target": bytes(32), "reason": "asked to"}),
         valid("card, all fields", 5,
               {"name": "Boucan at the pier", "about": "Come in.", "software": "boucan 0.1",
-               "files": 2**53 - 1, "bytes": 1}, life=7 * DAY),
+               "files": 2**63 - 1, "bytes": 1}, life=7 * DAY),
         valid("shortest life", 2, MESSAGE, created=AT, life=1),
         valid("created as far ahead as is taken", 2, MESSAGE, created=AT + 600000),
         valid("last millisecond", 2, MESSAGE, created=AT - DAY + 1),
@@ -341,7 +341,6 @@ def bad_bodies():
         ("file's size is one past the largest", body(1, {**PHOTO, "size": (256 << 30) + 1})),
         ("file's modified is past year 9999", body(1, {**PHOTO, "modified": 253402300800000})),
         ("file's cleaned is unknown", body(1, {**PHOTO, "cleaned": 5})),
-        ("file's media type is not ASCII", body(1, {**PHOTO, "media_type": "image/é"})),
         ("CID of another codec", body(1, photo.replace(b"\x01\x55\x12\x20", b"\x01\x71\x12\x20"))),
         ("CID of version 0", body(1, photo.replace(b"\x01\x55\x12\x20", b"\x00\x55\x12\x20"))),
         ("CID of another hash", body(1, photo.replace(b"\x01\x55\x12\x20", b"\x01\x55\x1b\x20"))),
@@ -352,7 +351,7 @@ def bad_bodies():
         ("takedown's secret is one past the longest",
          body(4, {"target": bytes(32), "secret": bytes(65)})),
         ("card has no name", body(5, {"name": ""})),
-        ("card counts past 2^53 - 1", body(5, {"name": "a", "files": 2**53})),
+        ("card counts past 2^63 - 1", body(5, {"name": "a", "files": 2**63})),
         ("bad body, expired", sealed(fields(2, b"\xff", created=AT - 9 * DAY))),
     ]
 
