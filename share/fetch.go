@@ -1,0 +1,284 @@
+package share
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"boucan/record"
+)
+
+// Limits of fetching. Memory is at most slabCount MiB for data, and maxLeafBytes
+// for the chunk hashes of what is being pulled.
+const (
+	slabCount    = 12       // buffers of ChunkSize bytes
+	maxTurns     = 6        // peers asked at the same time; each holds a slab
+	maxPulls     = 64       // blobs of several chunks open at once, each an open file
+	maxStarting  = 32       // manifests asked for at once
+	maxLeafBytes = 16 << 20 // bytes of leaf hashes of all open pulls, but for a single larger one
+	// maxTransfers is how many transfers Transfers lists.
+	maxTransfers = 256
+)
+
+// Times of fetching.
+const (
+	tickTime   = 5 * time.Second  // between two looks at what got stuck
+	turnTime   = 30 * time.Second // of one peer while others wait to be asked
+	parkTime   = 30 * time.Second // until a pull that nobody feeds is put away
+	lateTime   = 45 * time.Second // until others are asked what one was asked
+	idleTime   = 30 * time.Second // until an unused stream is closed
+	tidyTime   = time.Hour        // between two looks for partial files nobody wants
+	firstPause = 5 * time.Second  // after the disk refused what had been fetched
+	lastPause  = 5 * time.Minute
+	firstHold  = 30 * time.Second // after one blob could not be started or finished
+	lastHold   = 30 * time.Minute
+)
+
+// Transfer is a blob on its way in.
+type Transfer struct {
+	CID    record.CID
+	Name   string
+	Landed int64 // bytes verified and on disk
+	Size   int64 // bytes
+	Peers  int   // peers being asked for it now; 0 while it waits
+}
+
+// transfers is the moving of blobs between boxes: it fetches what is wanted,
+// tells peers of what arrived and serves what they ask for.
+//
+// One mutex guards the queue and everything that hangs on it. No I/O happens
+// under it. Its goroutines belong to run, except those of serve, which belong
+// to its callers.
+type transfers struct {
+	b     *Blobs
+	log   *slog.Logger
+	serve *server
+
+	slabs  chan *slab                 // free ones
+	tasks  chan task                  // slabs to verify
+	landed chan *slab                 // verified small blobs to store
+	disk   chan func(context.Context) // starts and ends of pulls
+	wake   chan struct{}
+	giant  chan struct{} // one token: the right to receive a manifest of more than one frame
+
+	mu         sync.Mutex
+	q          *queue
+	peers      map[record.Key]*source
+	unseated   []*source // connected, without a slot, in the order of their turn
+	cuts       bounded[record.Key, cut]
+	pulls      map[record.CID]*pull
+	open       [classes][]*pull // the same, oldest first
+	leafBytes  int64
+	starting   int // manifests asked for
+	holds      map[*wish]hold
+	sessions   map[*session]struct{}
+	turns      int        // taken
+	turnQueue  []*session // waiting for one
+	pausedTo   time.Time  // nothing is asked for before
+	pauses     int        // in a row
+	roomlessTo time.Time  // until queue.roomBelow holds
+	roomless   int        // times in a row
+	tidied     time.Time
+	runs       bool
+}
+
+// cut is how long a peer that sent wrong bytes is not asked for anything.
+type cut struct {
+	until time.Time
+	times int
+}
+
+// hold is how long a wish that failed here is left alone.
+type hold struct {
+	until time.Time
+	times int
+}
+
+func newTransfers(b *Blobs) *transfers {
+	t := &transfers{
+		b: b, log: b.log, serve: newServer(b),
+		slabs: make(chan *slab, slabCount), tasks: make(chan task), landed: make(chan *slab, slabCount),
+		// every pull has at most one of its two tasks waiting
+		disk: make(chan func(context.Context), maxPulls), wake: make(chan struct{}, 1), giant: make(chan struct{}, 1),
+		q: newQueue(), peers: map[record.Key]*source{}, cuts: newBounded[record.Key, cut](maxPeers),
+		pulls: map[record.CID]*pull{}, holds: map[*wish]hold{}, sessions: map[*session]struct{}{},
+	}
+	for range slabCount {
+		t.slabs <- &slab{}
+	}
+	return t
+}
+
+// Want asks for blobs to be fetched from whoever has them, oldest wish first.
+// It returns at once and may be repeated; blobs that are here, refused or
+// impossible are passed by. At most 262,144 are wanted at a time; what is beyond
+// is not kept, and has to be wanted again when Wanting says there is room.
+func (b *Blobs) Want(ws ...Wanted) {
+	t := b.transfers
+	added, full, impossible := 0, 0, 0
+	for _, w := range ws {
+		if !w.CID.Valid() || b.Has(w.CID) || b.Refused(w.CID) {
+			continue
+		}
+		switch err := t.add(w); {
+		case err == nil:
+			added++
+		case errors.Is(err, errManyWanted):
+			full++
+		default:
+			impossible++
+		}
+	}
+	if full > 0 {
+		t.log.Warn("too many blobs are wanted; the newest are left out", "blobs", full)
+	}
+	if impossible > 0 {
+		t.log.Warn("a record lies about the size of its blob; it is not fetched", "blobs", impossible)
+	}
+	if added > 0 {
+		t.pokeAll()
+	}
+}
+
+func (t *transfers) add(w Wanted) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.q.add(w)
+}
+
+// Unwant stops wanting blobs and forgets what has landed of them.
+func (b *Blobs) Unwant(cids ...record.CID) {
+	t := b.transfers
+	var partial []record.CID
+	t.mu.Lock()
+	for _, cid := range cids {
+		if w := t.q.wishes[cid]; w != nil {
+			t.forget(w)
+		}
+		if p := t.pulls[cid]; p != nil {
+			t.endPull(p, endDiscard)
+		} else if cid.Codec() == record.CodecDagPB {
+			partial = append(partial, cid)
+		}
+	}
+	t.mu.Unlock()
+	if err := b.dropPartial(partial...); err != nil {
+		t.log.Warn("cannot delete a partial file", "err", err)
+	}
+}
+
+// Wanting is how many blobs are wanted, and how many more may be.
+func (b *Blobs) Wanting() (blobs, room int) {
+	t := b.transfers
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.q.wishes), maxWanted - len(t.q.wishes)
+}
+
+// forget takes a wish out for good. t.mu is held.
+func (t *transfers) forget(w *wish) {
+	t.q.remove(w)
+	delete(t.holds, w)
+}
+
+// Transfers lists what is being fetched, at most 256: first what has begun to
+// land, oldest first.
+func (b *Blobs) Transfers() []Transfer {
+	t := b.transfers
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	peers := map[record.CID]int{}
+	for s := range t.sessions {
+		seen := map[record.CID]bool{}
+		for _, j := range s.jobs {
+			if !seen[j.w.cid] {
+				seen[j.w.cid] = true
+				peers[j.w.cid]++
+			}
+		}
+	}
+	var list []Transfer
+	for _, open := range t.open {
+		for _, p := range open {
+			list = append(list, Transfer{p.w.cid, p.w.name, p.landed(), p.w.size, peers[p.w.cid]})
+			delete(peers, p.w.cid)
+		}
+	}
+	for cid, n := range peers {
+		if w := t.q.wishes[cid]; w != nil && len(list) < maxTransfers {
+			list = append(list, Transfer{cid, w.name, 0, w.size, n})
+		}
+	}
+	return list[:min(len(list), maxTransfers)]
+}
+
+// PeerUp says that a peer is connected: it is asked for everything wanted at
+// once, also if it was up before.
+func (b *Blobs) PeerUp(peer record.Key) { b.transfers.up(peer) }
+
+func (t *transfers) up(peer record.Key) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.peers[peer]; s != nil {
+		s.rounds, s.faults, s.quietTo = 0, 0, t.cutUntil(peer)
+		t.q.newRound(s)
+		s.poke()
+		return
+	}
+	if len(t.peers) >= maxPeers {
+		t.log.Warn("too many peers; one is not asked for blobs")
+		return
+	}
+	s := newSource(peer)
+	s.quietTo = t.cutUntil(peer)
+	t.peers[peer] = s
+	if !t.q.seat(s) {
+		t.unseated = append(t.unseated, s)
+	}
+	t.pokeRun()
+}
+
+// cutUntil is when a peer that sent wrong bytes may be asked again. t.mu is held.
+func (t *transfers) cutUntil(peer record.Key) time.Time {
+	c, _ := t.cuts.get(peer)
+	return c.until
+}
+
+// PeerDown says that a peer is no longer connected.
+func (b *Blobs) PeerDown(peer record.Key) {
+	t := b.transfers
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.peers[peer]
+	if s == nil {
+		return
+	}
+	delete(t.peers, peer)
+	if s.stop != nil {
+		s.stop()
+	}
+	t.giveUpSlot(s)
+}
+
+// Serve answers what a peer asks on one stream, until the stream or ctx ends. It
+// closes the stream. The error says what ended it; a proper end is nil.
+func (b *Blobs) Serve(ctx context.Context, peer record.Key, s Stream) error {
+	return b.transfers.serveStream(ctx, peer, s)
+}
+
+func (t *transfers) pokeRun() {
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (t *transfers) pokeAll() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.peers {
+		s.poke()
+	}
+}

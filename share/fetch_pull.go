@@ -1,0 +1,276 @@
+package share
+
+import (
+	"context"
+	"errors"
+	"math/bits"
+	"slices"
+	"time"
+)
+
+// bitset is a set of chunk numbers.
+type bitset []uint64
+
+func newBitset(n int) bitset    { return make(bitset, (n+63)/64) }
+func (b bitset) has(i int) bool { return b[i/64]&(1<<(i%64)) != 0 }
+func (b bitset) set(i int)      { b[i/64] |= 1 << (i % 64) }
+func (b bitset) clear(i int)    { b[i/64] &^= 1 << (i % 64) }
+func (b bitset) next(from int) int { // the first member from from on, -1 for none
+	if from/64 >= len(b) {
+		return -1
+	}
+	word := b[from/64] &^ (1<<(from%64) - 1)
+	for i := from / 64; ; word = b[i] {
+		if word != 0 {
+			return i*64 + bits.TrailingZeros64(word)
+		}
+		if i++; i == len(b) {
+			return -1
+		}
+	}
+}
+
+// pullEnd is what becomes of a pull that ends before it is whole.
+type pullEnd uint8
+
+const (
+	endNone    pullEnd = iota
+	endKeep            // close it, keep what has landed
+	endDiscard         // forget what has landed
+)
+
+// pull is a blob of several chunks whose manifest is known. transfers.mu guards
+// its fields; m does not change, and land is set before the pull is ready.
+type pull struct {
+	w       *wish
+	m       Manifest
+	land    *landing
+	ready   bool // chunks may be asked for
+	busy    bool // one of its tasks is with the disk
+	end     pullEnd
+	todo    bitset // missing, and nobody is asked for them
+	low     int    // no member of todo is below
+	have    bitset // landed, or being written
+	left    int    // chunks not landed
+	asked   int    // chunks somebody is asked for
+	writing int    // chunks being written
+	moved   time.Time
+	late    map[int]*source // chunks that this source was asked for long ago
+}
+
+// landed is the bytes on disk.
+func (p *pull) landed() int64 {
+	if p.land == nil {
+		return 0
+	}
+	return max(0, p.w.size-int64(p.left)*ChunkSize)
+}
+
+// take returns a chunk that s may be asked for, and marks it.
+func (p *pull) take(s *source) (chunk int, ok bool) {
+	for i := p.todo.next(p.low); i >= 0; i = p.todo.next(i + 1) {
+		if len(p.late) > 0 && p.late[i] == s {
+			continue
+		}
+		if len(p.late) == 0 {
+			p.low = i + 1
+		}
+		p.todo.clear(i)
+		p.asked++
+		return i, true
+	}
+	return 0, false
+}
+
+// putBack makes a chunk one to be asked for again.
+func (p *pull) putBack(i int) {
+	if !p.have.has(i) {
+		p.todo.set(i)
+		p.low = min(p.low, i)
+	}
+}
+
+// begin opens a pull for a wish whose manifest has been verified. t.mu is held.
+func (t *transfers) begin(w *wish, m Manifest) {
+	if w.dropped || w.pull != nil || t.pulls[w.cid] != nil || len(t.pulls) >= maxPulls {
+		return
+	}
+	p := &pull{w: w, m: m, moved: time.Now(), left: m.Chunks(), busy: true}
+	w.pull = p
+	t.pulls[w.cid] = p
+	t.open[w.class] = append(t.open[w.class], p)
+	t.leafBytes += int64(len(m.Leaves))
+	t.disk <- func(context.Context) { t.startPull(p) } // has room for every pull
+}
+
+// startPull opens or resumes the partial file.
+func (t *transfers) startPull(p *pull) {
+	land, err := t.b.startLanding(p.w.wanted(), p.m)
+	todo, left := newBitset(p.m.Chunks()), 0
+	if err == nil {
+		for i := range land.missing() {
+			todo.set(i)
+			left++
+		}
+	}
+	have := newBitset(p.m.Chunks())
+	for i := range p.m.Chunks() {
+		if !todo.has(i) {
+			have.set(i)
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p.busy = false
+	if err != nil {
+		t.closed(p)
+		t.failed(p.w, err, "cannot begin to store a blob")
+		return
+	}
+	p.land, p.todo, p.have, p.left, p.ready = land, todo, have, left, true
+	p.moved = time.Now()
+	t.settlePull(p)
+	t.q.release(p.w)
+}
+
+// settlePull hands a pull to the disk that is whole or has ended and that
+// nobody is writing to. t.mu is held.
+func (t *transfers) settlePull(p *pull) {
+	if p.busy || p.writing > 0 || (p.end == endNone && p.left > 0) {
+		return
+	}
+	p.busy, p.ready = true, false
+	if p.left == 0 && p.end != endDiscard {
+		t.disk <- func(ctx context.Context) { t.finishPull(ctx, p) }
+		return
+	}
+	t.disk <- func(context.Context) { t.closePull(p) }
+}
+
+// finishPull makes a whole blob durable.
+func (t *transfers) finishPull(ctx context.Context, p *pull) {
+	_, err := p.land.finish(ctx)
+	if err != nil {
+		_ = p.land.close() // the first error is the one that counts
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed(p)
+	if err != nil {
+		if ctx.Err() == nil {
+			t.failed(p.w, err, "cannot store a blob that has been fetched")
+		}
+		return
+	}
+	t.forget(p.w)
+	t.worked()
+	t.tellHave(nil, p.w.cid)
+}
+
+// closePull ends a pull that is not whole.
+func (t *transfers) closePull(p *pull) {
+	var err error
+	if p.end == endDiscard {
+		err = p.land.discard()
+	} else {
+		err = p.land.close()
+	}
+	if err != nil {
+		t.log.Warn("cannot put away a partial file", "err", err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed(p)
+}
+
+// closed forgets a pull whose landing has ended, so that its wish, or a new one
+// for the same blob, may begin again. t.mu is held.
+func (t *transfers) closed(p *pull) {
+	p.ready = false
+	delete(t.pulls, p.w.cid)
+	open := &t.open[p.w.class]
+	*open = slices.DeleteFunc(*open, func(o *pull) bool { return o == p })
+	t.leafBytes -= int64(len(p.m.Leaves))
+	p.w.pull = nil
+	t.q.release(p.w)
+	if w := t.q.wishes[p.w.cid]; w != nil {
+		t.q.release(w)
+	}
+	for s := range t.sessions {
+		s.src.poke() // one more may be opened
+	}
+	t.pokeRun()
+}
+
+// endPull ends a pull as soon as nobody writes to it. t.mu is held.
+func (t *transfers) endPull(p *pull, end pullEnd) {
+	p.end = max(p.end, end)
+	p.ready = false
+	t.settlePull(p)
+}
+
+// failed deals with a wish that this node could not start or store. t.mu is held.
+func (t *transfers) failed(w *wish, err error, msg string) {
+	if w.dropped {
+		return
+	}
+	switch {
+	case errors.Is(err, ErrTooLarge):
+		t.forget(w) // this file system will not hold it later either
+		t.log.Warn("a blob is too large for this file system; it is not fetched")
+	case errors.Is(err, ErrFull):
+		t.tooLarge(w.size)
+	default:
+		t.log.Warn(msg, "err", err)
+		t.hold(w)
+	}
+}
+
+// hold leaves a wish alone for a while. t.mu is held.
+func (t *transfers) hold(w *wish) {
+	h := t.holds[w]
+	h.until = time.Now().Add(spread(backoff(firstHold, lastHold, h.times)))
+	h.times++
+	t.holds[w] = h
+	w.held = true
+}
+
+// unhold lets wishes go whose time has come. t.mu is held.
+func (t *transfers) unhold(now time.Time) {
+	for w, h := range t.holds {
+		if w.held && now.After(h.until) {
+			w.held = false
+			t.q.release(w)
+		}
+	}
+}
+
+// pause stops all asking for a while, because the disk refuses what comes.
+// t.mu is held.
+func (t *transfers) pause(err error) {
+	if time.Now().Before(t.pausedTo) {
+		return
+	}
+	t.pausedTo = time.Now().Add(spread(backoff(firstPause, lastPause, t.pauses)))
+	t.pauses++
+	if errors.Is(err, ErrFull) {
+		t.log.Warn("no room for what peers offer; fetching waits")
+		return
+	}
+	t.log.Warn("cannot store what is fetched; fetching waits", "err", err)
+}
+
+// tooLarge leaves blobs alone for a while that are as long as one that found no
+// room. Shorter ones may still fit. t.mu is held.
+func (t *transfers) tooLarge(size int64) {
+	if t.q.roomBelow == 0 {
+		t.log.Warn("no room for a blob that is wanted; it waits")
+		t.roomlessTo = time.Now().Add(spread(backoff(firstPause, lastPause, t.roomless)))
+		t.roomless++
+		t.q.roomBelow = size
+	}
+	t.q.roomBelow = min(t.q.roomBelow, max(size, 1))
+}
+
+// worked notes that the disk takes what comes. t.mu is held.
+func (t *transfers) worked() { t.pauses, t.roomless = 0, 0 }
