@@ -109,7 +109,7 @@ func appendBytes(b, s []byte) []byte {
 
 // readEnvelope reads raw as the one canonical encoding of a record, of which
 // the fields become slices. It fails with ErrVersion, ErrMalformed or
-// ErrTooLarge.
+// ErrTimes.
 func readEnvelope(raw []byte) (*Record, error) {
 	in := reader{raw: raw}
 	fields := in.head(majorArray)
