@@ -1,0 +1,206 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"boucan/record"
+)
+
+// Add takes records in. It checks time, body and signature of each, the signatures
+// in parallel, and returns one error a record: nil for one that is on disk now,
+// ErrHave for one that was there already, or why it was refused. A record dated
+// ahead is refused with record.ErrFuture and waits in memory to be taken in when
+// its time comes. The second error is the disk's; records that met it carry it too.
+//
+// A takedown among the records is judged before the others.
+func (s *Set) Add(ctx context.Context, recs []*record.Record) ([]error, error) {
+	errs := make([]error, len(recs))
+	for i, r := range recs {
+		errs[i] = s.screen(r)
+	}
+	todo := make([]int, 0, len(recs))
+	for i, r := range recs {
+		if errs[i] == nil || s.couldWait(r, errs[i]) {
+			todo = append(todo, i)
+		}
+	}
+	if err := s.verify(ctx, recs, errs, todo); err != nil {
+		return errs, err
+	}
+	for _, i := range todo {
+		if errors.Is(errs[i], record.ErrFuture) {
+			s.wait(recs[i])
+		}
+	}
+	return errs, s.commitGood(ctx, recs, errs)
+}
+
+// commitGood commits the records that have no error yet and fills in theirs.
+func (s *Set) commitGood(ctx context.Context, recs []*record.Record, errs []error) error {
+	var good []*record.Record
+	var at []int
+	for i, r := range recs {
+		if errs[i] == nil {
+			good, at = append(good, r), append(at, i)
+		}
+	}
+	if len(good) == 0 {
+		return nil
+	}
+	outcome, err := s.commit(ctx, good)
+	for k, i := range at {
+		errs[i] = outcome[k]
+	}
+	return err
+}
+
+// screen is every check that costs less than a signature.
+func (s *Set) screen(r *record.Record) error {
+	s.mu.RLock()
+	have, blocked := s.order.contains(itemOf(r)), s.memory.blocks(r)
+	s.mu.RUnlock()
+	switch {
+	case have:
+		return ErrHave
+	case blocked:
+		return ErrBlocked
+	}
+	gone, err := s.takenDown(r.ID())
+	if err != nil {
+		return err
+	}
+	if gone {
+		return ErrTakenDown
+	}
+	return r.Current(s.now())
+}
+
+// verify checks body and signature of the records that todo indexes, on as many
+// processors as there are.
+func (s *Set) verify(ctx context.Context, recs []*record.Record, errs []error, todo []int) error {
+	var next atomic.Int64
+	work := func() {
+		s.cpu <- struct{}{}
+		defer func() { <-s.cpu }()
+		for ctx.Err() == nil {
+			k := int(next.Add(1)) - 1
+			if k >= len(todo) {
+				return
+			}
+			if err := genuine(recs[todo[k]]); err != nil {
+				errs[todo[k]] = err
+			}
+		}
+	}
+	var helpers sync.WaitGroup
+	for range min(len(todo), runtime.GOMAXPROCS(0)) - 1 {
+		helpers.Go(work)
+	}
+	work()
+	helpers.Wait()
+	if err := ctx.Err(); err != nil {
+		for i := range errs {
+			if errs[i] == nil {
+				errs[i] = err
+			}
+		}
+		return err
+	}
+	return nil
+}
+
+// genuine checks what costs most: body and signature.
+func genuine(r *record.Record) error {
+	if err := r.CheckBody(); err != nil {
+		return err
+	}
+	return r.Verify()
+}
+
+// Publish takes in records that this process has just signed, whose signatures it
+// does not check again, and pushes them to peers. A record that was there already
+// is no error. It returns when the records are on disk; a push that fails is not an
+// error, for reconciling finds what pushes lose.
+func (s *Set) Publish(ctx context.Context, recs ...*record.Record) error {
+	errs := make([]error, len(recs))
+	for i, r := range recs {
+		errs[i] = s.screen(r)
+	}
+	if err := s.commitGood(ctx, recs, errs); err != nil {
+		return fmt.Errorf("publish records: %w", err)
+	}
+	var added []*record.Record
+	var failed []error
+	for i, r := range recs {
+		switch {
+		case errs[i] == nil:
+			added = append(added, r)
+		case !errors.Is(errs[i], ErrHave):
+			failed = append(failed, errs[i])
+		}
+	}
+	s.spread(ctx, added)
+	if err := errors.Join(failed...); err != nil {
+		return fmt.Errorf("publish records: %w", err)
+	}
+	return nil
+}
+
+// spread pushes the first of the records and tells the Syncer of all.
+func (s *Set) spread(ctx context.Context, added []*record.Record) {
+	pushed := 0
+	if s.pusher != nil && len(added) <= MaxPush {
+		pushed = s.push(ctx, added)
+	}
+	s.mu.RLock()
+	published := s.published
+	s.mu.RUnlock()
+	if published != nil && len(added) > 0 {
+		published(len(added), len(added)-pushed)
+	}
+}
+
+// push returns how many of the records went out.
+func (s *Set) push(ctx context.Context, recs []*record.Record) int {
+	pushed := 0
+	for _, r := range recs {
+		if err := s.pusher.Push(ctx, r.Encode()); err != nil {
+			s.logger.Debug("push of a record failed", "error", err)
+			continue
+		}
+		pushed++
+	}
+	return pushed
+}
+
+// Receive takes in one encoded record that a peer pushed, cheap checks before
+// expensive ones. raw is not kept. It reports whether the record is new here and on
+// disk; Judge turns its error into what a relay should do.
+func (s *Set) Receive(ctx context.Context, raw []byte) (added bool, err error) {
+	if len(raw) > record.MaxSize {
+		err = record.ErrTooLarge
+	} else {
+		err = s.receive(ctx, raw)
+	}
+	if Judge(err) == Reject {
+		s.logger.Warn("refused a pushed record", "reason", reason(err))
+	}
+	return err == nil, err
+}
+
+func (s *Set) receive(ctx context.Context, raw []byte) error {
+	r, err := record.Decode(append([]byte(nil), raw...))
+	if err != nil {
+		return err
+	}
+	errs, err := s.Add(ctx, []*record.Record{r})
+	if err != nil {
+		return err
+	}
+	return errs[0]
+}

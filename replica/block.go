@@ -1,0 +1,192 @@
+package replica
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"boucan/record"
+)
+
+// Blocks is what this node refuses by its own choice. No other node hears of it.
+type Blocks struct {
+	Authors []record.Key
+	CIDs    []record.CID
+}
+
+// Blocks lists what is blocked, in no order.
+func (s *Set) Blocks() Blocks {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var b Blocks
+	for k := range s.blockedAuthors {
+		b.Authors = append(b.Authors, k)
+	}
+	for c := range s.blockedCIDs {
+		b.CIDs = append(b.CIDs, c)
+	}
+	return b
+}
+
+// BlockAuthor removes every record of author from this node and takes no more in,
+// but for takedowns. It returns when all is done; broken off, Run goes on with it.
+func (s *Set) BlockAuthor(ctx context.Context, author record.Key) error {
+	if err := s.addBlock(ctx, blockAuthorKey(author)); err != nil {
+		return fmt.Errorf("block author: %w", err)
+	}
+	if err := s.removeBlockedAuthors(ctx); err != nil {
+		return fmt.Errorf("remove records of a blocked author: %w", err)
+	}
+	return nil
+}
+
+// BlockCID removes every file record that names cid and takes no more in.
+func (s *Set) BlockCID(ctx context.Context, cid record.CID) error {
+	if err := s.addBlock(ctx, blockCIDKey(cid)); err != nil {
+		return fmt.Errorf("block file: %w", err)
+	}
+	if err := s.removeBlockedCID(ctx, cid); err != nil {
+		return fmt.Errorf("remove records of a blocked file: %w", err)
+	}
+	return nil
+}
+
+// UnblockAuthor ends BlockAuthor. The author's records come back from peers.
+func (s *Set) UnblockAuthor(ctx context.Context, author record.Key) error {
+	return s.dropBlock(ctx, blockAuthorKey(author))
+}
+
+// UnblockCID ends BlockCID.
+func (s *Set) UnblockCID(ctx context.Context, cid record.CID) error {
+	return s.dropBlock(ctx, blockCIDKey(cid))
+}
+
+func (s *Set) addBlock(ctx context.Context, key []byte) error {
+	return s.exclusive(ctx, func() error {
+		s.mu.RLock()
+		known := s.memory.isBlocked(key)
+		full := len(s.blockedAuthors)+len(s.blockedCIDs) >= MaxBlocks
+		s.mu.RUnlock()
+		switch {
+		case known:
+			return nil
+		case full:
+			return ErrTooManyBlocks
+		}
+		if err := s.writeOne(key, []byte{1}); err != nil {
+			return err
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.memory.block(key)
+		return nil
+	})
+}
+
+func (s *Set) dropBlock(ctx context.Context, key []byte) error {
+	err := s.exclusive(ctx, func() error {
+		if err := s.writeOne(key, nil); err != nil {
+			return err
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.memory.unblock(key)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("unblock: %w", err)
+	}
+	return nil
+}
+
+func (s *Set) writeOne(key, value []byte) error {
+	return s.log.Write(func(yield func([]byte, []byte) bool) { yield(key, value) })
+}
+
+// enforceBlocks removes what should have been removed when something was blocked.
+func (s *Set) enforceBlocks(ctx context.Context) error {
+	b := s.Blocks()
+	for _, cid := range b.CIDs {
+		if err := s.removeBlockedCID(ctx, cid); err != nil {
+			return err
+		}
+	}
+	if len(b.Authors) == 0 {
+		return nil
+	}
+	return s.removeBlockedAuthors(ctx)
+}
+
+func (s *Set) removeBlockedCID(ctx context.Context, cid record.CID) error {
+	from := cidPrefix(cid)
+	return s.removeBlocked(ctx, from, successor(from), func([]byte) bool { return true })
+}
+
+func (s *Set) removeBlockedAuthors(ctx context.Context) error {
+	return s.removeBlocked(ctx, []byte{prefixKind}, []byte{prefixKind + 1}, func(value []byte) bool {
+		e, ok := entryOf(value)
+		s.mu.RLock()
+		defer s.mu.RUnlock()
+		_, blocked := s.blockedAuthors[e.author]
+		return ok && blocked
+	})
+}
+
+// removeBlocked removes the blocked records among those that the index from from to
+// to names with a value that may says yes to.
+func (s *Set) removeBlocked(ctx context.Context, from, to []byte, may func(value []byte) bool) error {
+	for from != nil {
+		err := s.exclusive(ctx, func() error {
+			ids, next, err := s.idsFrom(from, to, may)
+			if err != nil {
+				return err
+			}
+			from = next
+			return s.removeIfBlocked(ids)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// idsFrom reads some ids from an index, and where to go on, nil at the end.
+func (s *Set) idsFrom(from, to []byte, may func(value []byte) bool) (ids []record.ID, next []byte, err error) {
+	seen := 0
+	entries, failed := s.log.Scan(from, to)
+	for key, value := range entries {
+		if len(ids) == sweepPage || seen == lookPage {
+			next = bytes.Clone(key)
+			break
+		}
+		seen++
+		if it, ok := stampOf(key); ok && may(value) {
+			ids = append(ids, it.id)
+		}
+	}
+	return ids, next, failed()
+}
+
+func (s *Set) removeIfBlocked(ids []record.ID) error {
+	b := s.newBatch()
+	for _, id := range ids {
+		r, ok, err := s.stored(id)
+		if err != nil {
+			return err
+		}
+		s.mu.RLock()
+		blocked := ok && s.memory.blocks(r)
+		s.mu.RUnlock()
+		if !blocked {
+			continue
+		}
+		u, err := removal(r)
+		if err != nil {
+			return err
+		}
+		b.join(u)
+	}
+	b.flush()
+	return b.err
+}

@@ -1,0 +1,61 @@
+package replica
+
+import (
+	"errors"
+
+	"boucan/record"
+)
+
+// The ways in which a record that is well formed is not taken in. Callers test
+// them with errors.Is, beside the errors of package record.
+var (
+	ErrHave      = errors.New("record is already here")
+	ErrTakenDown = errors.New("record has been taken down")
+	ErrBlocked   = errors.New("record is blocked on this node")
+	ErrQuota     = errors.New("author has reached their share")
+	ErrFull      = errors.New("set of records is full")
+)
+
+// ErrTooManyBlocks is returned when MaxBlocks authors and CIDs are blocked.
+var ErrTooManyBlocks = errors.New("too many authors and files are blocked")
+
+// Verdict is what a relay should do with a record that it heard.
+type Verdict int
+
+// Accept relays a record, Ignore drops it without a word, Reject drops it and
+// counts against whoever sent it.
+const (
+	Accept Verdict = iota
+	Ignore
+	Reject
+)
+
+// Judge turns what Receive or Add returned for a record into a verdict. Only what
+// no honest peer can have sent is rejected: an honest peer checks every record
+// before it passes it on, but it may be of a later version, hold a record that this
+// node blocks, or have another idea of the time. An error of the store, or any that
+// is unknown here, is no fault of the sender either.
+func Judge(err error) Verdict {
+	switch {
+	case err == nil:
+		return Accept
+	case errors.Is(err, record.ErrTooLarge), errors.Is(err, record.ErrMalformed),
+		errors.Is(err, record.ErrTimes), errors.Is(err, record.ErrSignature):
+		return Reject
+	default:
+		return Ignore
+	}
+}
+
+// reason is the constant text for the log of an error that refused a record.
+func reason(err error) string {
+	for _, known := range []error{
+		ErrHave, ErrTakenDown, ErrBlocked, ErrQuota, ErrFull, record.ErrTooLarge, record.ErrMalformed,
+		record.ErrVersion, record.ErrTimes, record.ErrSignature, record.ErrBody, record.ErrExpired, record.ErrFuture,
+	} {
+		if errors.Is(err, known) {
+			return known.Error()
+		}
+	}
+	return "other"
+}
