@@ -1,0 +1,158 @@
+package discovery
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// iface is one network interface as it was when it was looked at: up, with
+// carrier, not point-to-point, not a port of a bridge or bond.
+type iface struct {
+	index     int
+	name      string
+	mtu       int  // bytes of an IP packet
+	loopback  bool // beacons only
+	multicast bool
+	broadcast bool
+	addrs     []netip.Prefix // sorted, without zones; duplicates of duplicate address detection are absent
+}
+
+// has reports whether the interface can speak the family at all.
+func (i *iface) has(v6 bool) bool {
+	return slices.ContainsFunc(i.addrs, func(p netip.Prefix) bool { return p.Addr().Is6() == v6 })
+}
+
+// onLink reports whether a is an address that this interface reaches without a
+// router: in one of its networks, or link-local.
+func (i *iface) onLink(a netip.Addr) bool {
+	a = a.WithZone("")
+	if i.loopback {
+		return a.IsLoopback()
+	}
+	if a.IsLinkLocalUnicast() {
+		return i.has(a.Is6())
+	}
+	return slices.ContainsFunc(i.addrs, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+func (i *iface) equal(o *iface) bool {
+	return i.index == o.index && i.name == o.name && i.mtu == o.mtu && i.loopback == o.loopback &&
+		i.multicast == o.multicast && i.broadcast == o.broadcast && slices.Equal(i.addrs, o.addrs)
+}
+
+// network is all that this package wants of the machine. The system's own
+// stands in socket.go; tests have a twin made of channels.
+type network interface {
+	// interfaces lists the usable interfaces, in order of index. It is called
+	// from one goroutine.
+	interfaces() ([]iface, error)
+	// watch sends whenever interfaces may answer differently, until ctx ends. It
+	// may send too often, and the receiver may be late: one pending signal is
+	// enough. The caller waits for done to close before it goes.
+	watch(ctx context.Context) (changed <-chan struct{}, done <-chan struct{})
+	// openMDNS opens a socket on the mDNS port that hears and speaks on this one
+	// interface only.
+	openMDNS(ctx context.Context, i iface, v6 bool) (conn, error)
+	// openBeacon opens a socket that hears and speaks on every interface. Port 0
+	// takes any; others are shared with further sockets.
+	openBeacon(ctx context.Context, port uint16, v6 bool) (conn, error)
+}
+
+// lookEvery is the time between looks at the interfaces on a machine that does
+// not tell of changes.
+const lookEvery = 2 * time.Second
+
+// tickWatch is a watch for such machines.
+func tickWatch(ctx context.Context) (<-chan struct{}, <-chan struct{}) {
+	changed, done := make(chan struct{}, 1), make(chan struct{})
+	go func() {
+		defer close(done)
+		t := time.NewTicker(lookEvery)
+		defer t.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-t.C:
+			}
+			select {
+			case changed <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	return changed, done
+}
+
+// conn is one socket. One goroutine reads and another writes.
+type conn interface {
+	// read waits for one packet and puts it into b. A packet larger than b is cut.
+	read(b []byte) (n int, a arrival, err error)
+	// write sends b to one address by the interface of that index.
+	write(b []byte, to netip.AddrPort, index int) error
+	// close makes read return an error.
+	close() error
+}
+
+// arrival says how a packet came.
+type arrival struct {
+	from   netip.AddrPort // without a zone; index takes its place
+	index  int            // interface it came by; 0 where the system does not tell
+	direct bool           // sent to this machine alone, not to a group or to all
+}
+
+// sieve bounds what one socket costs: so many packets a second from any one
+// sender, and so many in all. Senders share a fixed number of buckets, so its
+// memory does not grow. It belongs to the goroutine that reads.
+type sieve struct {
+	all    bucket
+	sender [sieveSenders]bucket
+}
+
+const (
+	sieveSenders    = 64
+	maxPacketRate   = 1000 // packets a second that one socket takes in
+	maxSenderRate   = 60   // of them from senders that share a bucket
+	maxPacketBurst  = 2 * maxPacketRate
+	maxSenderBurst  = 2 * maxSenderRate
+	foundRate       = 10  // new peers a second
+	foundBurst      = 128 // new peers at once
+	directRate      = 50  // packets a second sent because a single sender asked
+	directBurst     = 100
+	complainSeconds = 60 // at most one log line of a kind in so many seconds
+)
+
+func newSieve(now time.Time) *sieve {
+	s := &sieve{all: newBucket(maxPacketRate, maxPacketBurst, now)}
+	for i := range s.sender {
+		s.sender[i] = newBucket(maxSenderRate, maxSenderBurst, now)
+	}
+	return s
+}
+
+// pass reports whether a packet of the sender with this hash may be looked at.
+func (s *sieve) pass(sender uint64, now time.Time) bool {
+	return s.sender[sender%sieveSenders].take(now) && s.all.take(now)
+}
+
+// bucket is a token bucket.
+type bucket struct {
+	rate, most, tokens float64
+	at                 time.Time
+}
+
+func newBucket(perSecond, burst float64, now time.Time) bucket {
+	return bucket{rate: perSecond, most: burst, tokens: burst, at: now}
+}
+
+func (b *bucket) take(now time.Time) bool {
+	b.tokens = min(b.most, b.tokens+b.rate*max(0, now.Sub(b.at).Seconds()))
+	b.at = now
+	if b.tokens < 1 {
+		return false
+	}
+	b.tokens--
+	return true
+}
