@@ -1,0 +1,343 @@
+package webui
+
+import (
+	"embed"
+	"hash/fnv"
+	"html/template"
+	"net/http"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"boucan/record"
+)
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+func (s *Server) parseTemplates() (*template.Template, error) {
+	return template.New("").Funcs(template.FuncMap{"static": s.assets.url}).ParseFS(templateFiles, "templates/*.html")
+}
+
+// frame is what every page shows around its own content.
+type frame struct {
+	*language
+	Languages []*language
+	Box       Self
+	Path      string     // of this page
+	query     url.Values // of this page
+	now       time.Time
+	self      record.Key
+}
+
+func (s *Server) frame(r *http.Request, lang *language) frame {
+	box := s.box.Self()
+	if box.Name == "" {
+		box.Name = box.ID.Short()
+	}
+	return frame{
+		language: lang, Languages: s.languages.list, Box: box, Path: r.URL.Path, query: r.URL.Query(), now: s.now(), self: box.ID,
+	}
+}
+
+// Link is a link to a page of this box that keeps the chosen language.
+func (f frame) Link(to string) string {
+	if lang := f.query.Get("lang"); lang != "" && lang == f.Code {
+		sep := "?"
+		if strings.Contains(to, "?") {
+			sep = "&"
+		}
+		return to + sep + "lang=" + lang
+	}
+	return to
+}
+
+// InLanguage is this page in another language. A page that answers a form has
+// no address of its own to come back to; the home page stands in for it.
+func (f frame) InLanguage(code string) string {
+	q := url.Values{"lang": {code}}
+	if text := f.query.Get("q"); text != "" && f.Path == "/" {
+		q.Set("q", text)
+	}
+	to := "/"
+	if strings.HasPrefix(f.Path, "/dropped/") {
+		to = f.Path
+	}
+	return to + "?" + q.Encode()
+}
+
+// ScriptStrings are the words the script needs.
+func (f frame) ScriptStrings() map[string]string { return f.script }
+
+// withLang carries the language of r on to another page of this box.
+func withLang(to string, r *http.Request) string {
+	lang := chosenLang(r)
+	if lang == "" {
+		return to
+	}
+	u, err := url.Parse(to)
+	if err != nil {
+		return to
+	}
+	q := u.Query()
+	q.Set("lang", lang)
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+type homeView struct {
+	frame
+	Search                    string
+	Files                     []fileView
+	Total, First, Last        int
+	Newer, Older              string // links, empty where there is nothing
+	Messages                  []messageView
+	Room, Nick, Once          string
+	Peers                     []peerView
+	Connected                 int
+	Usage                     Usage
+	Full                      bool
+	MaxFile, MaxText, MaxNick int64
+}
+
+type fileView struct {
+	ID, URL, Save, Folder, Base, Short string
+	Kind, KindName, Size, Age, When    string
+	From                               string // empty where it is this box
+	State                              string // here, coming or away
+	Percent                            int
+}
+
+type messageView struct {
+	ID, Nick, Initial, Text, Box, Age, When string
+	Colour                                  int
+}
+
+type peerView struct {
+	Name, Seen string
+	Connected  bool
+	Files      int
+}
+
+// rowView and messageRow are what the templates "row" and "message" take: the
+// thing itself and the page around it. Blank ones are the shapes that the script
+// fills in, so that each is written once.
+type (
+	rowView struct {
+		Frame frame
+		File  fileView
+	}
+	messageRow struct {
+		Frame   frame
+		Message messageView
+	}
+)
+
+// With is the row of one file.
+func (v homeView) With(f fileView) rowView { return rowView{v.frame, f} }
+
+// WithMessage is the row of one message.
+func (v homeView) WithMessage(m messageView) messageRow { return messageRow{v.frame, m} }
+
+// Blank is the shape of a file's row.
+func (v homeView) Blank() rowView { return rowView{v.frame, fileView{Kind: kindOther, State: "here"}} }
+
+// BlankMessage is the shape of a message's row.
+func (v homeView) BlankMessage() messageRow { return messageRow{Frame: v.frame} }
+
+// home answers GET /: the drop area, the list and the lobby.
+func (s *Server) home(w http.ResponseWriter, r *http.Request) {
+	q, err := queryOf(r.URL.Query(), DefaultPage)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	page, err := s.files.List(r.Context(), q)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	messages, err := s.rooms.History(lobby, Cursor{}, homeMessages)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	usage := s.box.Usage()
+	v := homeView{
+		frame: s.frame(r, s.languages.of(r)), Search: q.Text, Total: page.Total,
+		Room: lobby, Nick: record.CleanLine(cut(r.URL.Query().Get("nick"), 4*record.MaxNick), record.MaxNick), Once: newOnce(),
+		Usage: usage, Full: usage.Room() == 0,
+		MaxFile: record.MaxBlob, MaxText: record.MaxMessage, MaxNick: record.MaxNick,
+	}
+	v.addFiles(page, q)
+	for _, m := range messages {
+		v.Messages = append(v.Messages, v.message(m))
+	}
+	v.addPeers(s.box.Peers())
+	s.writePage(w, r, http.StatusOK, "home", v)
+}
+
+// queryOf reads q, offset and limit. It reports errMalformed for numbers that
+// are none or out of range.
+func queryOf(v url.Values, otherwise int) (Query, error) {
+	q := Query{Text: record.CleanLine(cut(v.Get("q"), 4*MaxQuery), MaxQuery), Limit: otherwise}
+	for _, n := range []struct {
+		name     string
+		to       *int
+		min, max int
+	}{{"offset", &q.Offset, 0, MaxOffset}, {"limit", &q.Limit, 1, MaxPage}} {
+		if v.Get(n.name) == "" {
+			continue
+		}
+		i, err := strconv.Atoi(v.Get(n.name))
+		if err != nil || i < n.min || i > n.max {
+			return Query{}, errMalformed
+		}
+		*n.to = i
+	}
+	return q, nil
+}
+
+func cut(s string, most int) string { return s[:min(len(s), most)] }
+
+func (v *homeView) addFiles(page Page, q Query) {
+	for _, f := range page.Files {
+		v.Files = append(v.Files, v.file(f))
+	}
+	// Names that stand twice on one page get the end of their CID.
+	count := make(map[string]int)
+	for _, f := range page.Files {
+		count[f.Name]++
+	}
+	for i, f := range page.Files {
+		if count[f.Name] > 1 {
+			v.Files[i].Short = f.CID.Short()
+		}
+	}
+	v.First, v.Last = min(q.Offset+1, page.Total), q.Offset+len(page.Files)
+	if q.Offset > 0 {
+		v.Newer = v.pageLink(q, max(0, q.Offset-q.Limit))
+	}
+	if v.Last < page.Total && len(page.Files) > 0 {
+		v.Older = v.pageLink(q, v.Last)
+	}
+}
+
+func (v *homeView) pageLink(q Query, offset int) string {
+	vals := url.Values{}
+	if q.Text != "" {
+		vals.Set("q", q.Text)
+	}
+	if offset > 0 {
+		vals.Set("offset", strconv.Itoa(offset))
+	}
+	if q.Limit != DefaultPage {
+		vals.Set("limit", strconv.Itoa(q.Limit))
+	}
+	to := "/"
+	if len(vals) > 0 {
+		to += "?" + vals.Encode()
+	}
+	return v.Link(to) + "#files"
+}
+
+func (f frame) file(file File) fileView {
+	base := path.Base(file.Name)
+	kind := kindOf(file.Name, file.MediaType)
+	v := fileView{
+		ID: file.ID.String(), URL: fileURL(file), Save: fileURL(file) + "?dl=1",
+		Folder: strings.TrimSuffix(file.Name, base), Base: base,
+		Kind: kind, KindName: f.T("js.kind." + kind), Size: f.Size(file.Size),
+		Age: f.Age(file.Added, f.now), When: stamp(file.Added), State: stateOf(file),
+	}
+	if !file.From.Self {
+		v.From = boxLabel(file.From)
+	}
+	if file.Size > 0 {
+		v.Percent = int(min(99, file.Landed*100/file.Size))
+	}
+	return v
+}
+
+// stateOf says where the bytes are: here, coming, or away on another box.
+func stateOf(file File) string {
+	switch {
+	case file.Here:
+		return "here"
+	case file.Landed > 0:
+		return "coming"
+	}
+	return "away"
+}
+
+func fileURL(file File) string {
+	return "/f/" + file.CID.String() + "/" + url.PathEscape(path.Base(file.Name))
+}
+
+func boxLabel(b BoxRef) string {
+	switch {
+	case b.Name != "":
+		return b.Name
+	case b.ID == record.Key{}:
+		return ""
+	}
+	return b.ID.Short()
+}
+
+func (f frame) message(m Message) messageView {
+	v := messageView{
+		ID: m.ID.String(), Nick: m.Nick, Initial: initial(m.Nick), Text: m.Text, Age: f.Age(m.At, f.now),
+		When: stamp(m.At), Colour: colourOf(m),
+	}
+	if m.From != f.self {
+		v.Box = boxLabel(BoxRef{ID: m.From, Name: m.Box})
+	}
+	return v
+}
+
+// initial is the letter in a message's disc, empty for messages without a name.
+func initial(nick string) string {
+	for _, r := range nick {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return string(unicode.ToUpper(r))
+		}
+	}
+	r, _ := utf8.DecodeRuneInString(nick)
+	if nick == "" || r == utf8.RuneError {
+		return ""
+	}
+	return string(r)
+}
+
+// colours is how many colours the style sheet has for people.
+const colours = 8
+
+// colourOf gives one name on one box one colour, 1 to colours; 0 for no name.
+func colourOf(m Message) int {
+	if m.Nick == "" && m.Mark == 0 {
+		return 0
+	}
+	h := fnv.New32a()
+	h.Write(m.From[:])
+	h.Write([]byte(m.Nick))
+	return 1 + int((h.Sum32()^m.Mark)%colours)
+}
+
+func (v *homeView) addPeers(peers []Peer) {
+	for _, p := range peers {
+		one := peerView{Name: boxLabel(BoxRef{ID: p.ID, Name: p.Name}), Connected: p.Connected, Files: p.Files}
+		if p.Connected {
+			v.Connected++
+		} else if !p.LastSeen.IsZero() {
+			one.Seen = v.Age(p.LastSeen, v.now)
+		}
+		v.Peers = append(v.Peers, one)
+	}
+}
+
+// stamp is a time in the form of RFC 3339, UTC, to the millisecond.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

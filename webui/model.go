@@ -1,0 +1,210 @@
+package webui
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"boucan/record"
+)
+
+// Files is the list and the bytes of what this box shares. It is called from
+// many goroutines at once.
+type Files interface {
+	// List returns one page of the living files, newest first. It is called
+	// for every view of the page and must be quick.
+	List(ctx context.Context, q Query) (Page, error)
+	// Drop keeps what r yields until io.EOF under a name like name, and
+	// returns when bytes and record are durable. Where r fails nothing stays.
+	// It fails with ErrFull, ErrTooLarge, ErrAway, or what r failed with,
+	// wrapped or not. r is not read after Drop has returned.
+	Drop(ctx context.Context, name string, r io.Reader, o DropOptions) (Dropped, error)
+	// Open opens the bytes of a file for reading from their start; the caller
+	// closes them. A real *os.File lets the kernel send it. It fails with
+	// ErrUnknown, ErrNotHere (the File is then filled in all the same), ErrAway.
+	Open(ctx context.Context, cid record.CID) (*os.File, File, error)
+}
+
+// Query asks for one page of the list. Offset and Limit are never negative and
+// Limit is at most MaxPage.
+type Query struct {
+	Text   string // all of these words in name, description or box; empty for all
+	Offset int
+	Limit  int
+}
+
+// Page is a part of the list.
+type Page struct {
+	Files []File
+	Total int // how many files match in all
+}
+
+// File is one record that offers bytes. Two of them may name the same CID.
+type File struct {
+	ID        record.ID
+	CID       record.CID
+	Name      string // as record.CheckName wants, with its folders
+	Size      int64  // bytes
+	MediaType string // may be empty; never trusted as it is
+	Added     time.Time
+	From      BoxRef // the box it was dropped on
+	Here      bool   // all its bytes are on this box
+	Landed    int64  // bytes that have come so far while it is being fetched
+}
+
+// BoxRef names a box beside something that came from it.
+type BoxRef struct {
+	ID   record.Key
+	Name string // may be empty where it is not known yet
+	Self bool   // it is this box
+}
+
+// DropOptions is what is known of a drop before its bytes.
+type DropOptions struct {
+	// Size is what the client says it will send, in bytes, -1 where it does
+	// not say. It is a claim: fit for refusing early and for nothing else.
+	Size int64
+	// MediaType is what the client says it is; empty where it does not say.
+	MediaType string
+}
+
+// Dropped is the outcome of a drop.
+type Dropped struct {
+	File File
+	// Already says that the same bytes were here before.
+	Already bool
+}
+
+// The ways in which Files refuses. Implementations wrap them as they like.
+var (
+	ErrFull     = errors.New("no room left")                  // 507: the reserve would be touched
+	ErrTooLarge = errors.New("file is larger than it may be") // 413
+	ErrAway     = errors.New("storage is away")               // 503: the stick was pulled
+	ErrNotHere  = errors.New("file is on another box")        // 503: listed, not copied yet
+	ErrUnknown  = errors.New("no such file")                  // 404
+)
+
+// Rooms is the chat. It is called from many goroutines at once.
+type Rooms interface {
+	// History returns up to limit messages of a room from before the cursor,
+	// oldest first. It fails with ErrRoom. It is called for every view of the
+	// page and must be quick.
+	History(room string, before Cursor, limit int) ([]Message, error)
+	// Post says something and returns when it is durable. It fails with
+	// ErrRoom, ErrEmpty, ErrTooLong or a *TooFastError.
+	Post(ctx context.Context, d Draft) (Message, error)
+	// Follow calls heard for every message of a room that appears or goes,
+	// until ctx ends or the follower falls too far behind; it then returns
+	// nil, and the caller follows again. It fails with ErrRoom or ErrBusy. heard is
+	// called by one goroutine at a time and does not block.
+	Follow(ctx context.Context, room string, heard func(m Message, withdrawn bool)) error
+}
+
+// Cursor stands between two messages of a room; zero is after the newest.
+type Cursor struct {
+	Created int64 // Unix milliseconds
+	ID      record.ID
+}
+
+// Message is one line of chat. Its fields are those of chat.Message, so that
+// the one converts to the other.
+type Message struct {
+	ID    record.ID
+	Room  string
+	Nick  string
+	Text  string
+	Mark  uint32
+	Reply *record.ID
+	From  record.Key
+	Box   string
+	At    time.Time
+}
+
+// Draft is what a visitor wants to say. Its fields are those of chat.Draft.
+type Draft struct {
+	Visitor string // opaque key for the rate limit; it dies with the process
+	Room    string
+	Nick    string
+	Text    string
+	Mark    uint32
+	Reply   *record.ID
+	Once    string // names this attempt, so that a retry adds nothing
+}
+
+// The ways in which Rooms refuses.
+var (
+	ErrRoom    = errors.New("no such room")
+	ErrEmpty   = errors.New("message is empty")
+	ErrTooLong = errors.New("message is too long")
+	ErrBusy    = errors.New("too many listeners")
+)
+
+// TooFastError refuses a message that came too soon.
+type TooFastError struct {
+	Wait time.Duration // until the same visitor may post again
+}
+
+func (e *TooFastError) Error() string { return "messages come too fast" }
+
+// Box is what the page shows of this box and of those around it. It is called
+// from many goroutines at once, for every view, and does no I/O.
+type Box interface {
+	Self() Self
+	// Peers lists the boxes met, those in reach first.
+	Peers() []Peer
+	Usage() Usage
+	// Transfers lists what is being fetched from other boxes.
+	Transfers() []Transfer
+}
+
+// Self is what this box says of itself.
+type Self struct {
+	ID   record.Key
+	Name string
+	URL  string // where visitors find it, as http://100.64.0.1/
+	// Software is the program and its version.
+	Software string
+}
+
+// Peer is another box.
+type Peer struct {
+	ID        record.Key
+	Name      string // may be empty where it is not known yet
+	Connected bool
+	LastSeen  time.Time // zero where it is not known
+	Files     int       // how many it says it offers
+}
+
+// Usage is how much is kept and how much more may be, in bytes.
+type Usage struct {
+	Files                       int
+	Bytes, Free, Total, Reserve int64
+	Away                        bool // the storage was pulled out
+}
+
+// Room is how many bytes may still be dropped.
+func (u Usage) Room() int64 {
+	if u.Away {
+		return 0
+	}
+	return max(0, u.Free-u.Reserve)
+}
+
+// Transfer is one file on its way here.
+type Transfer struct {
+	CID          record.CID
+	Name         string
+	Landed, Size int64 // bytes
+}
+
+// Topic says what changed; topics can be added up.
+type Topic uint32
+
+// The topics of [Server.Changed].
+const (
+	FilesChanged     Topic = 1 << iota // the list: records that came, went, landed
+	BoxChanged                         // peers, name, usage
+	TransfersChanged                   // how far a transfer has come
+)

@@ -1,0 +1,141 @@
+package webui
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+)
+
+// Codes of what can go wrong, in the API's answers and as the last part of the
+// keys "problem.*" in the string catalogues.
+const (
+	codeFull      = "full"
+	codeTooLarge  = "too_large"
+	codeAway      = "away"
+	codeNotHere   = "not_here"
+	codeUnknown   = "unknown"
+	codeRoom      = "room"
+	codeEmpty     = "empty"
+	codeTooLong   = "too_long"
+	codeTooFast   = "too_fast"
+	codeBusy      = "busy"
+	codeCut       = "cut"
+	codeMalformed = "malformed"
+	codeNoFile    = "no_file"
+	codeTooMany   = "too_many"
+	codeForeign   = "foreign"
+	codeWrongHost = "wrong_host"
+	codeInternal  = "internal"
+)
+
+// problem is what a visitor is told of an error.
+type problem struct {
+	code   string
+	status int
+	wait   time.Duration // when to come back; 0 where that does not help
+	box    string        // codeNotHere: the box that has it, where known
+}
+
+var (
+	errMalformed = errors.New("request is malformed")
+	errNoFile    = errors.New("form carries no file")
+	errTooMany   = errors.New("form carries too many files")
+	errDrained   = errors.New("refused body is too long to read to its end")
+)
+
+// problemOf finds what to tell of err. Anything unknown is internal.
+func problemOf(err error) problem {
+	var fast *TooFastError
+	var here *notHereError
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &fast):
+		return problem{codeTooFast, http.StatusTooManyRequests, fast.Wait, ""}
+	case errors.As(err, &here):
+		return problem{codeNotHere, http.StatusServiceUnavailable, 30 * time.Second, here.box}
+	case errors.As(err, &large), errors.Is(err, ErrTooLarge):
+		return problem{code: codeTooLarge, status: http.StatusRequestEntityTooLarge}
+	}
+	for _, p := range []struct {
+		is error
+		problem
+	}{
+		{ErrFull, problem{code: codeFull, status: http.StatusInsufficientStorage}},
+		{ErrAway, problem{code: codeAway, status: http.StatusServiceUnavailable, wait: time.Minute}},
+		{ErrNotHere, problem{code: codeNotHere, status: http.StatusServiceUnavailable, wait: 30 * time.Second}},
+		{ErrUnknown, problem{code: codeUnknown, status: http.StatusNotFound}},
+		{ErrRoom, problem{code: codeRoom, status: http.StatusNotFound}},
+		{ErrEmpty, problem{code: codeEmpty, status: http.StatusUnprocessableEntity}},
+		{ErrTooLong, problem{code: codeTooLong, status: http.StatusRequestEntityTooLarge}},
+		{ErrBusy, problem{code: codeBusy, status: http.StatusServiceUnavailable, wait: 5 * time.Second}},
+		{errMalformed, problem{code: codeMalformed, status: http.StatusBadRequest}},
+		{errNoFile, problem{code: codeNoFile, status: http.StatusUnprocessableEntity}},
+		{errTooMany, problem{code: codeTooMany, status: http.StatusRequestEntityTooLarge}},
+		{io.ErrUnexpectedEOF, problem{code: codeCut, status: http.StatusBadRequest}},
+		{os.ErrDeadlineExceeded, problem{code: codeCut, status: http.StatusRequestTimeout}},
+	} {
+		if errors.Is(err, p.is) {
+			return p.problem
+		}
+	}
+	return problem{code: codeInternal, status: http.StatusInternalServerError}
+}
+
+// notHereError is an ErrNotHere that knows which box has the file.
+type notHereError struct{ box string }
+
+func (e *notHereError) Error() string        { return ErrNotHere.Error() }
+func (e *notHereError) Is(target error) bool { return target == ErrNotHere }
+
+// cause is the innermost error, without the names that the errors around it
+// carry: a file's name belongs to its visitor and not into the log.
+func cause(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
+}
+
+// refuse answers with a problem in the form the client wants.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, p problem) {
+	if p.wait > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(seconds(p.wait)))
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	lang := s.languages.of(r)
+	if wantsJSON(r) {
+		s.writeJSON(w, r, p.status, apiError{apiProblem{
+			Code: p.code, Message: lang.problem(p), RetryAfter: seconds(p.wait),
+		}})
+		return
+	}
+	v := problemView{frame: s.frame(r, lang), Title: lang.T("problem.title." + p.code), Text: lang.problem(p), Code: p.code}
+	v.Wrong = p.code == codeWrongHost
+	s.writePage(w, r, p.status, "problem", v)
+}
+
+type problemView struct {
+	frame
+	Title, Text, Code string
+	Wrong             bool // asked under a foreign host: nothing of the box is shown but its address
+}
+
+// problem is the sentence for p.
+func (l *language) problem(p problem) string {
+	switch {
+	case p.code == codeTooFast:
+		return l.T("problem.too_fast", "n", seconds(p.wait))
+	case p.code == codeNotHere && p.box != "":
+		return l.T("problem.not_here.box", "box", p.box)
+	}
+	return l.T("problem." + p.code)
+}
+
+// seconds rounds up, so that whoever waits that long has waited long enough.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }

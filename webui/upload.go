@@ -1,0 +1,309 @@
+package webui
+
+import (
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"strings"
+	"time"
+
+	"boucan/record"
+)
+
+// Limits of drops, in bytes.
+const (
+	// maxUpload is the longest body that carries files. One file alone is held
+	// to record.MaxBlob by Files.
+	maxUpload = record.MaxBlob + 64<<20
+	// maxField is how much of a form's other fields is read at all.
+	maxField = 16 << 10
+	// maxDrain is how much of a refused body is read to its end, so that the
+	// browser gets to see the answer: most give up on a connection that closes
+	// while they still send.
+	maxDrain = 256 << 20
+	// longestName is how much of a file's given name is looked at.
+	longestName = 8 * record.MaxName
+)
+
+// outcome is what became of one file of a drop.
+type outcome struct {
+	name    string // as given, cleaned
+	file    File   // where it was saved or here already
+	already bool
+	problem string // a code, where it was refused
+}
+
+// dropForm answers POST /: a form with files, as a browser without JavaScript or
+// curl -F sends it. Each file is kept as it streams by; nothing is written aside.
+func (s *Server) dropForm(w http.ResponseWriter, r *http.Request) {
+	if !s.beginUpload() {
+		s.fail(w, r, ErrBusy)
+		return
+	}
+	defer s.endUpload()
+	body := s.paced(w, r)
+	outcomes, err := s.dropParts(r, body)
+	if err == nil && len(outcomes) == 0 {
+		err = errNoFile
+	}
+	if err != nil && len(outcomes) == 0 {
+		body.drain()
+		s.fail(w, r, err)
+		return
+	}
+	if err != nil {
+		// What came before the fault is saved; say so, and what was lost.
+		outcomes = append(outcomes, outcome{problem: problemOf(err).code})
+		body.drain()
+	}
+	if wantsJSON(r) {
+		s.writeJSON(w, r, statusOf(outcomes), apiOutcomes(outcomes))
+		return
+	}
+	token := s.receipts.keep(outcomes)
+	http.Redirect(w, r, withLang("/dropped/"+token, r), http.StatusSeeOther)
+}
+
+// dropParts keeps the files of a form in the order in which they come.
+func (s *Server) dropParts(r *http.Request, body *pacedBody) ([]outcome, error) {
+	form, err := r.MultipartReader()
+	if err != nil {
+		return nil, errMalformed
+	}
+	var outcomes []outcome
+	for range MaxFormParts {
+		part, err := form.NextRawPart()
+		if errors.Is(err, io.EOF) {
+			return outcomes, nil
+		}
+		if err != nil {
+			return outcomes, formError(err)
+		}
+		name, isFile := partName(part)
+		if !isFile {
+			if _, err := io.CopyN(io.Discard, part, maxField); err != nil && err != io.EOF {
+				return outcomes, formError(err)
+			}
+			continue
+		}
+		if len(outcomes) == MaxFilesPerForm {
+			return outcomes, errTooMany
+		}
+		o, ok, err := s.dropPart(r.Context(), name, part, body)
+		if ok {
+			outcomes = append(outcomes, o)
+		}
+		if err != nil {
+			return outcomes, err
+		}
+	}
+	return outcomes, errTooMany
+}
+
+// dropPart keeps one file. ok is false for the empty part that a browser sends
+// where nobody chose a file. An error is one of the connection: no file can
+// follow.
+func (s *Server) dropPart(ctx context.Context, name string, part *multipart.Part, body *pacedBody) (o outcome, ok bool, err error) {
+	if name == "" {
+		var one [1]byte
+		if _, err := io.ReadFull(part, one[:]); err == io.EOF {
+			return o, false, nil
+		}
+		name = "unnamed"
+	}
+	o.name = record.CleanName(name)
+	body.wanted(true)
+	d, err := s.files.Drop(ctx, o.name, part, DropOptions{Size: -1, MediaType: mediaType(part.Header.Get("Content-Type"))})
+	body.wanted(false)
+	if err == nil {
+		o.file, o.already = d.File, d.Already
+		return o, true, nil
+	}
+	if body.failed != nil {
+		return o, false, formError(body.failed)
+	}
+	o.problem = s.dropProblem(ctx, err)
+	// The rest of a refused file is read past, so that the next one can be tried
+	// and the answer be seen.
+	_, err = io.Copy(io.Discard, part)
+	return o, true, formErrorOrNil(err)
+}
+
+// dropProblem is the code of a failed drop; what no visitor caused is logged.
+func (s *Server) dropProblem(ctx context.Context, err error) string {
+	p := problemOf(err)
+	if p.code == codeInternal && ctx.Err() == nil {
+		s.logger.Error("webui: drop failed", "err", cause(err))
+	}
+	return p.code
+}
+
+// apiDrop answers POST /api/v1/files?name=: the body is the file itself.
+func (s *Server) apiDrop(w http.ResponseWriter, r *http.Request) {
+	name := r.URL.Query().Get("name")
+	if name == "" || len(name) > longestName {
+		s.fail(w, r, errMalformed)
+		return
+	}
+	if !s.beginUpload() {
+		s.fail(w, r, ErrBusy)
+		return
+	}
+	defer s.endUpload()
+	body := s.paced(w, r)
+	body.wanted(true)
+	d, err := s.files.Drop(r.Context(), record.CleanName(name), body,
+		DropOptions{Size: r.ContentLength, MediaType: mediaType(r.Header.Get("Content-Type"))})
+	body.wanted(false)
+	if err != nil {
+		if body.failed != nil {
+			err = formError(body.failed)
+		}
+		body.drain()
+		s.fail(w, r, err)
+		return
+	}
+	status := http.StatusCreated
+	if d.Already {
+		status = http.StatusOK
+	}
+	s.writeJSON(w, r, status, apiDropped{File: s.apiFile(d.File), Already: d.Already})
+}
+
+// beginUpload takes a place among those who drop; endUpload gives it back.
+func (s *Server) beginUpload() bool {
+	select {
+	case s.uploads <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *Server) endUpload() { <-s.uploads }
+
+// pacedBody is the body of a drop: bounded, with a deadline that moves on as long
+// as bytes come, and with a limit on bytes that nobody wants. One goroutine uses it.
+type pacedBody struct {
+	body   io.Reader
+	rc     *http.ResponseController
+	failed error // the first error of the connection, io.EOF aside
+
+	due      time.Time
+	left     time.Time // when the last Read returned
+	step     int64     // bytes since the deadline was set
+	awaited  bool      // the client waits for a word before it sends (Expect: 100-continue)
+	isWanted bool
+	drained  int64 // unwanted bytes read so far
+}
+
+func (s *Server) paced(w http.ResponseWriter, r *http.Request) *pacedBody {
+	p := &pacedBody{
+		body: http.MaxBytesReader(w, r.Body, maxUpload), rc: http.NewResponseController(w),
+		awaited: r.Header.Get("Expect") != "",
+	}
+	p.extend(time.Now())
+	p.left = time.Now()
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{p, r.Body}
+	return p
+}
+
+// extend gives the next step its time.
+func (p *pacedBody) extend(now time.Time) {
+	p.step = 0
+	p.setDue(now.Add(stepTime))
+}
+
+// setDue sets the deadline. The answer's own comes on top, for it is written when
+// the last byte has come.
+func (p *pacedBody) setDue(due time.Time) {
+	p.due = due
+	_ = p.rc.SetReadDeadline(p.due)
+	_ = p.rc.SetWriteDeadline(p.due.Add(answerTime))
+}
+
+// wanted says whether a drop reads the body, or only what passes over it.
+func (p *pacedBody) wanted(yes bool) { p.isWanted = yes }
+
+func (p *pacedBody) Read(b []byte) (int, error) {
+	if p.failed != nil {
+		return 0, p.failed
+	}
+	now := time.Now()
+	if p.step >= stepBytes && p.due.Sub(now) < stepTime*3/4 {
+		p.extend(now)
+	} else if away := now.Sub(p.left); away > time.Second {
+		p.setDue(p.due.Add(away)) // a slow disk here is not the client's fault
+	}
+	n, err := p.body.Read(b)
+	p.left = time.Now()
+	p.awaited = false
+	p.step += int64(n)
+	if !p.isWanted {
+		p.drained += int64(n)
+		if p.drained > maxDrain && err == nil {
+			err = errDrained
+		}
+	}
+	if err != nil && err != io.EOF {
+		p.failed = err
+	}
+	return n, err
+}
+
+// drain reads what is left of a refused body, up to maxDrain. A client that
+// waits for leave to send is not given it.
+func (p *pacedBody) drain() {
+	if p.awaited {
+		return
+	}
+	p.isWanted = false
+	_, _ = io.Copy(io.Discard, struct{ io.Reader }{p}) // what fails here has been answered already
+}
+
+// partName is the name a form part gives its file, with folders. It is not
+// Part.FileName, which leaves the folders out.
+func partName(part *multipart.Part) (name string, isFile bool) {
+	_, params, err := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
+	if err != nil {
+		return "", false
+	}
+	name, isFile = params["filename"]
+	if len(name) > longestName {
+		name = name[len(name)-longestName:]
+	}
+	// Browsers write these three, and only these, in percent form (WHATWG HTML,
+	// "multipart/form-data encoding algorithm").
+	return strings.NewReplacer("%22", `"`, "%0D", "\r", "%0A", "\n").Replace(name), isFile
+}
+
+// mediaType is the client's claim, where it has the form of one.
+func mediaType(claim string) string {
+	t, _, err := mime.ParseMediaType(claim)
+	if err != nil || len(t) > record.MaxMediaType || t == "application/octet-stream" || t == "application/x-www-form-urlencoded" {
+		return ""
+	}
+	return record.CleanLine(t, record.MaxMediaType)
+}
+
+// formError is what the end of a body in the middle means.
+func formError(err error) error {
+	var large *http.MaxBytesError
+	if errors.As(err, &large) || problemOf(err).code != codeInternal {
+		return err
+	}
+	return errors.Join(io.ErrUnexpectedEOF, err)
+}
+
+func formErrorOrNil(err error) error {
+	if err == nil {
+		return nil
+	}
+	return formError(err)
+}
