@@ -136,7 +136,9 @@ func (a *answers) manifest(large func()) (size int64, leaves []byte, refusal fra
 			return 0, nil, 0, err
 		case h.kind.refusal():
 			return 0, nil, h.kind, nil
-		case h.kind != frameLeaves || h.size != min(left, maxLeaves)*leafSize:
+		case h.kind != frameLeaves:
+			return 0, nil, 0, errWireKind
+		case h.size != min(left, maxLeaves)*leafSize:
 			return 0, nil, 0, errWireLength
 		}
 		if left > maxLeaves && leaves == nil {
