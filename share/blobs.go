@@ -10,10 +10,15 @@ package share
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"log/slog"
 	"os"
+	"runtime"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"boucan/record"
@@ -23,11 +28,11 @@ import (
 // The ways in which a blob is not to be had or not to be kept. Callers test
 // them with errors.Is.
 var (
-	ErrFull     = errors.New("no room above the reserve")
-	ErrTooLarge = errors.New("file is larger than the limit")
+	ErrFull     = dropdir.ErrFull
+	ErrTooLarge = dropdir.ErrTooLarge
+	ErrAway     = dropdir.ErrAway
 	ErrNotHere  = errors.New("blob is not here")
 	ErrChanged  = errors.New("file was changed by hand")
-	ErrAway     = dropdir.ErrAway
 )
 
 // Index is the ordered key-value table that Blobs keeps its knowledge in.
@@ -76,7 +81,9 @@ type Stream interface {
 
 // File is one file of the folder.
 type File struct {
-	Path     string // on disk, slash-separated, relative to the folder; may hold any bytes but NUL
+	// Path is where it lies on disk, slash-separated, relative to the folder.
+	// It may hold any bytes but NUL; see Name.
+	Path     string
 	CID      record.CID
 	Size     int64 // bytes
 	Modified time.Time
@@ -128,52 +135,186 @@ type Blobs struct {
 	o       Options
 	log     *slog.Logger
 
+	hashers   hashers
+	committer committer
+	writing   atomic.Int64 // bytes that are about to be written
+	promised  atomic.Int64 // bytes that landings will still write
+	hints     hints
+	suspects  suspects
+	confirmed atomic.Bool // Confirm was called, and no look has been since
+	landings  landings
+	arrivals  chan record.CID
+
 	transfers *transfers
 }
 
-// Open makes the blobs of dir ready. Nothing is read or told of until Run.
+// maxArrivals is how many arrivals wait to be told of before landings wait.
+const maxArrivals = 4096
+
+// Open makes the blobs of dir ready, where no folder was known or that one is
+// at hand; else all is away until the folder comes back or Confirm is called.
+// Nothing in the folder is read or told of until Run.
 func Open(dir *dropdir.Dir, index Index, streams Streams, catalog Catalog, o Options) (*Blobs, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	b := &Blobs{dir: dir, index: index, streams: streams, catalog: catalog, o: o, log: o.Logger}
+	b.hashers = newHashers(o.Workers)
+	b.committer.turn.L = &b.committer.mu
+	b.hints.init()
+	b.landings.init()
+	b.arrivals = make(chan record.CID, maxArrivals)
+	if v, ok, err := b.get(settingTally); err != nil {
+		return nil, err
+	} else if ok {
+		if b.committer.tally, err = decodeTally(v); err != nil {
+			return nil, fmt.Errorf("read index: %w", err)
+		}
+	}
+	if err := b.claim(); err != nil {
+		return nil, err
+	}
 	b.transfers = newTransfers(b)
 	return b, nil
 }
 
-// Run follows the folder and fetches what is wanted until ctx ends.
-func (b *Blobs) Run(ctx context.Context) error { return b.transfers.run(ctx) }
+func (b *Blobs) claim() error {
+	known, _, err := b.get(settingMark)
+	if err != nil {
+		return err
+	}
+	mark, err := b.dir.Claim(string(known))
+	if errors.Is(err, ErrAway) && len(known) > 0 {
+		b.log.Warn("the shared folder is away, or another one is in its place")
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("claim the shared folder: %w", err)
+	}
+	if mark == string(known) {
+		return nil
+	}
+	return writePairs(b.index, []pair{{settingMark, []byte(mark)}})
+}
 
-// Drop stores what r yields under name or one like it.
-func (b *Blobs) Drop(ctx context.Context, name string, r io.Reader) (Dropped, error) {
-	return Dropped{}, ErrAway
+// Confirm is the operator's word that what lies in the folder now is right:
+// files held back by the guard against mass disappearance are told of as
+// vanished, and another folder in the known one's place becomes ours.
+func (b *Blobs) Confirm(context.Context) error {
+	mark, err := b.dir.Adopt()
+	if err != nil {
+		return fmt.Errorf("confirm the shared folder: %w", err)
+	}
+	if err := writePairs(b.index, []pair{{settingMark, []byte(mark)}}); err != nil {
+		return err
+	}
+	b.confirmed.Store(true)
+	b.hints.add("")
+	return nil
 }
 
 // Files yields every file indexed and offered, in the order of their paths.
+// The caller may call any method meanwhile.
 func (b *Blobs) Files() (iter.Seq[File], func() error) {
-	return func(func(File) bool) {}, func() error { return nil }
+	pages, end := pagesOf(b.index, string(keyPath))
+	var bad error
+	seq := func(yield func(File) bool) {
+		for p := range pages {
+			k, err := decodeKnown(p.value)
+			if err != nil {
+				bad = fmt.Errorf("read index: %w", err)
+				return
+			}
+			if !k.held && !yield(k.file(p.key[1:])) {
+				return
+			}
+		}
+	}
+	return seq, func() error { return errors.Join(bad, end()) }
 }
 
-// Has reports whether the bytes are here.
-func (b *Blobs) Has(cid record.CID) bool { return false }
+// Has reports whether the bytes are here, as far as the index knows.
+func (b *Blobs) Has(cid record.CID) bool {
+	if !b.dir.Present() {
+		return false
+	}
+	_, ok, err := b.get(cidKey(keyCID, cid))
+	return err == nil && ok
+}
 
-// Path is where the bytes lie, relative to the folder.
-func (b *Blobs) Path(cid record.CID) (string, bool) { return "", false }
+// Path is where the bytes lie, relative to the folder; one of the places where
+// there are several.
+func (b *Blobs) Path(cid record.CID) (string, bool) {
+	if !b.dir.Present() {
+		return "", false
+	}
+	v, ok, err := b.get(cidKey(keyCID, cid))
+	return string(v), err == nil && ok
+}
 
-// Open opens the bytes for reading.
-func (b *Blobs) Open(cid record.CID) (*os.File, File, error) { return nil, File{}, ErrNotHere }
+// Open opens the bytes for reading. It fails with ErrNotHere where they are
+// not, with ErrChanged where the file was written or replaced by hand since it
+// was indexed; then it will be looked at again soon. The file is a plain
+// *os.File, so that the system can send it by itself.
+func (b *Blobs) Open(cid record.CID) (*os.File, File, error) {
+	if !b.dir.Present() {
+		return nil, File{}, fmt.Errorf("%w: %w", ErrNotHere, ErrAway)
+	}
+	path, k, ok, err := b.find(cid)
+	if err != nil {
+		return nil, File{}, err
+	}
+	if !ok {
+		return nil, File{}, ErrNotHere
+	}
+	f, e, err := b.dir.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		b.hints.add(path)
+		return nil, File{}, ErrNotHere
+	}
+	if err != nil {
+		return nil, File{}, fmt.Errorf("open blob: %w", err)
+	}
+	if !k.same(e) {
+		b.hints.add(path)
+		return nil, File{}, errors.Join(ErrChanged, f.Close())
+	}
+	return f, k.file(path), nil
+}
 
-// Manifest returns the chunk hashes of a blob that is here or being fetched.
-func (b *Blobs) Manifest(cid record.CID) (Manifest, bool, error) { return Manifest{}, false, nil }
-
-// Release deletes the bytes.
-func (b *Blobs) Release(ctx context.Context, cids ...record.CID) error { return nil }
-
-// Refuse remembers blobs that are never to be fetched again.
-func (b *Blobs) Refuse(cids ...record.CID) error { return nil }
+// Refuse remembers blobs that are never to be fetched again. It is durable on
+// return.
+func (b *Blobs) Refuse(cids ...record.CID) error {
+	for some := range slices.Chunk(cids, groupPairs) {
+		pairs := make([]pair, len(some))
+		for i, cid := range some {
+			pairs[i] = pair{cidKey(keyRefused, cid), []byte{1}}
+		}
+		if err := writePairs(b.index, pairs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // Refused reports whether Refuse was called for the blob.
-func (b *Blobs) Refused(cid record.CID) bool { return false }
+func (b *Blobs) Refused(cid record.CID) bool {
+	_, ok, err := b.get(cidKey(keyRefused, cid))
+	return err == nil && ok
+}
 
 // Usage is how full the folder is.
-func (b *Blobs) Usage() Usage { return Usage{} }
+func (b *Blobs) Usage() Usage {
+	t := b.readTally()
+	u := Usage{Files: int(t.files), Bytes: t.bytes, Missing: int(t.held), Reserve: b.o.Reserve, Away: !b.dir.Present()}
+	if space, err := b.dir.Space(); err == nil {
+		u.Free, u.Total = space.Free, space.Total
+	}
+	return u
+}

@@ -1,5 +1,5 @@
 // Package dropdir owns every file name and every file operation of the shared
-// folder, all of them through os.Root: names that collide with nothing, commits
+// folder, all of them through os.Root: names that collide with nothing, moves
 // that replace nothing, the walk, the watch, and the judgement whether a file
 // is still being written.
 //
@@ -7,37 +7,326 @@
 // under their own names; only .boucan inside it is ours:
 //
 //	.boucan/marker     a random name, so that another stick is told apart
-//	.boucan/incoming/  drops under way, removed when left over from a crash
+//	.boucan/incoming/  drops under way; what a crash left over is removed
 //	.boucan/partial/   downloads under way, kept across restarts
 package dropdir
 
 import (
+	"crypto/rand"
 	"errors"
+	"fmt"
+	"io"
+	"io/fs"
 	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
 )
 
-// ErrAway says that the folder is not there, or is not the one that was known:
-// a stick was pulled, or another was put in.
-var ErrAway = errors.New("the shared folder is away")
+const (
+	ownName      = ".boucan"
+	markerName   = ownName + "/marker"
+	incomingName = ownName + "/incoming"
+	partialName  = ownName + "/partial"
+
+	markerFirst = "boucan folder" // the marker's first line; the second is the mark
+	maxMarker   = 256             // bytes
+)
+
+// The ways in which the folder fails. Callers test them with errors.Is.
+var (
+	// ErrAway says that the folder is not there, or is not the one that was
+	// known: a stick was pulled, or another was put in.
+	ErrAway = errors.New("the shared folder is away")
+	// ErrFull says that the file system has no room, or that a reserve of it
+	// would be touched.
+	ErrFull = errors.New("no room left above the reserve")
+	// ErrTooLarge says that no file can be that large here: over the
+	// program's limit, or over the file system's, as with 4 GiB on FAT32.
+	ErrTooLarge = errors.New("file is larger than the limit")
+)
 
 // Options of Open. The zero value serves.
 type Options struct {
-	Logger *slog.Logger // nil discards
+	Logger     *slog.Logger // nil discards
+	MaxWatches int          // folders watched for changes, 0 for 4096; beyond it changes are found by looking
 }
 
 // Dir is the shared folder. Its methods may be called from many goroutines.
 type Dir struct {
-	path string
+	path string // of the folder, as the system knows it
+	o    Options
 	log  *slog.Logger
+
+	present atomic.Bool
+	current atomic.Pointer[handle] // never nil
+
+	looking sync.Mutex // held while the handle is judged or changed
+	mark    string     // of the folder that is ours; empty before Claim
+	swapped chan struct{}
 }
 
-// Open makes the folder at path ours, creating it and .boucan as needed.
+// handle is the folder as it was opened once: with another stick comes another
+// handle.
+type handle struct {
+	root     *os.Root
+	incoming *os.File
+	partial  *os.File
+	traits   traits
+}
+
+// traits are what the folder's file system can and cannot do.
+type traits struct {
+	fat         bool  // FAT or exFAT: no sparse files, coarse times, inodes that change
+	leases      bool  // a read lease tells whether somebody writes
+	inodes      bool  // inode numbers stay
+	caseless    bool  // names that differ by case only are one
+	wholeSync   bool  // syncing the whole file system reports what failed
+	maxFile     int64 // bytes of the largest file
+	preallocate bool  // reserving room is quick
+}
+
+// Open opens the folder at path, creating it where it does not exist. Nothing
+// is written into it, and it counts as away, until Claim.
 func Open(path string, o Options) (*Dir, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Dir{path: path, log: o.Logger}, nil
+	if o.MaxWatches == 0 {
+		o.MaxWatches = 4096
+	}
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return nil, fmt.Errorf("make the shared folder: %w", err)
+	}
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, fmt.Errorf("open the shared folder: %w", err)
+	}
+	d := &Dir{path: path, o: o, log: o.Logger, swapped: make(chan struct{})}
+	d.current.Store(&handle{root: root})
+	return d, nil
 }
 
-// Close gives the folder back. Operations after it fail.
-func (d *Dir) Close() error { return nil }
+// Close gives the folder back. Operations after it fail; the files that were
+// opened stay open.
+func (d *Dir) Close() error {
+	d.looking.Lock()
+	defer d.looking.Unlock()
+	d.present.Store(false)
+	return d.current.Load().close()
+}
+
+// Claim says which folder is ours: known is the mark of an earlier Claim, or
+// empty where there was none, and then the folder is marked unless it is
+// already. It returns the mark, for the caller to keep, and ErrAway where the
+// folder at hand carries another mark or none.
+func (d *Dir) Claim(known string) (string, error) {
+	return d.take(func(mark string) bool { return known == "" || known == mark }, known)
+}
+
+// Adopt makes whatever folder is at hand ours, and returns its mark. It is for
+// an operator who says so.
+func (d *Dir) Adopt() (string, error) {
+	return d.take(func(string) bool { return true }, "")
+}
+
+func (d *Dir) take(ours func(mark string) bool, known string) (string, error) {
+	d.looking.Lock()
+	defer d.looking.Unlock()
+	d.mark = known
+	root, err := os.OpenRoot(d.path)
+	if err != nil {
+		return known, fmt.Errorf("%w: %w", ErrAway, err)
+	}
+	mark, err := readMark(root)
+	if errors.Is(err, fs.ErrNotExist) && known == "" {
+		mark, err = writeMark(root)
+	}
+	if err == nil && !ours(mark) {
+		err = ErrAway
+	}
+	if err == nil {
+		err = d.attach(root)
+	}
+	if err != nil {
+		d.present.Store(false)
+		root.Close()
+		if errors.Is(err, fs.ErrNotExist) {
+			err = ErrAway
+		}
+		return known, err
+	}
+	d.mark = mark
+	return mark, nil
+}
+
+// Present reports whether the folder was there, and was ours, at the last
+// Look.
+func (d *Dir) Present() bool { return d.present.Load() }
+
+// Look finds out whether the folder is there and is ours. A folder that comes
+// back, as when a stick is mounted again, is opened anew.
+func (d *Dir) Look() bool {
+	d.looking.Lock()
+	defer d.looking.Unlock()
+	if d.mark == "" {
+		return false
+	}
+	h := d.current.Load()
+	there, err := os.Stat(d.path)
+	if err == nil && d.present.Load() {
+		held, err := h.root.Stat(".")
+		if err == nil && os.SameFile(there, held) {
+			if _, err = h.root.Lstat(markerName); err == nil {
+				return true
+			}
+		}
+	}
+	d.present.Store(false)
+	root, err := os.OpenRoot(d.path)
+	if err != nil {
+		return false
+	}
+	if mark, err := readMark(root); err != nil || mark != d.mark || d.attach(root) != nil {
+		root.Close()
+		return false
+	}
+	return true
+}
+
+// attach makes root the folder at hand. d.looking is held.
+func (d *Dir) attach(root *os.Root) error {
+	h := &handle{root: root}
+	for _, sub := range []struct {
+		name string
+		file **os.File
+	}{{incomingName, &h.incoming}, {partialName, &h.partial}} {
+		if err := root.MkdirAll(sub.name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("make %s: %w", sub.name, err)
+		}
+		f, err := root.Open(sub.name)
+		if err != nil {
+			return fmt.Errorf("open %s: %w", sub.name, err)
+		}
+		*sub.file = f
+	}
+	h.traits = findTraits(h.incoming)
+	_, err := root.Lstat(strings.ToUpper(markerName))
+	h.traits.caseless = err == nil
+	if old := d.current.Swap(h); old.root != root {
+		old.close()
+	}
+	d.removeStale(h)
+	close(d.swapped)
+	d.swapped = make(chan struct{})
+	d.present.Store(true)
+	return nil
+}
+
+// removeStale removes drops that a crash cut off: nobody was told that they
+// are saved. Nothing is under way through a handle that is new.
+func (d *Dir) removeStale(h *handle) {
+	names, err := listNames(h.root, incomingName)
+	for _, name := range names {
+		err = errors.Join(err, h.root.Remove(incomingName+"/"+name))
+	}
+	if err != nil {
+		d.log.Warn("could not remove what a crash left over", "err", err)
+	}
+}
+
+// handle returns the folder at hand, or ErrAway.
+func (d *Dir) handle() (*handle, error) {
+	if !d.present.Load() {
+		return nil, ErrAway
+	}
+	return d.current.Load(), nil
+}
+
+// replaced is closed when another handle takes the present one's place.
+func (d *Dir) replaced() <-chan struct{} {
+	d.looking.Lock()
+	defer d.looking.Unlock()
+	return d.swapped
+}
+
+func (h *handle) close() error {
+	err := h.root.Close()
+	for _, f := range []*os.File{h.incoming, h.partial} {
+		if f != nil {
+			err = errors.Join(err, f.Close())
+		}
+	}
+	return err
+}
+
+func readMark(root *os.Root) (string, error) {
+	f, err := root.Open(markerName)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxMarker))
+	if err != nil {
+		return "", fmt.Errorf("read the folder's marker: %w", err)
+	}
+	first, rest, _ := strings.Cut(string(b), "\n")
+	mark, _, _ := strings.Cut(rest, "\n")
+	if first != markerFirst || mark == "" {
+		return "", fs.ErrNotExist
+	}
+	return mark, nil
+}
+
+// writeMark marks a folder: aside, synced, renamed, folder synced.
+func writeMark(root *os.Root) (string, error) {
+	mark := rand.Text()
+	err := root.MkdirAll(ownName, 0o755)
+	if err != nil {
+		return "", fmt.Errorf("mark the folder: %w", err)
+	}
+	aside := markerName + ".new"
+	f, err := root.Create(aside)
+	if err != nil {
+		return "", fmt.Errorf("mark the folder: %w", err)
+	}
+	_, err = f.WriteString(markerFirst + "\n" + mark + "\n")
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = root.Rename(aside, markerName)
+	}
+	if err != nil {
+		return "", fmt.Errorf("mark the folder: %w", err)
+	}
+	return mark, errors.Join(syncFolder(root, ownName), syncFolder(root, "."))
+}
+
+// syncFolder makes the names in a folder durable.
+func syncFolder(root *os.Root, path string) error {
+	f, err := root.Open(path)
+	if err != nil {
+		return fmt.Errorf("sync folder: %w", err)
+	}
+	defer f.Close()
+	return syncOpened(f)
+}
+
+// syncOpened is syncFolder for a folder that is open. File systems that cannot
+// sync a folder say so; there is nothing more to be done on them.
+func syncOpened(f *os.File) error {
+	if err := f.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !isInvalid(err) {
+		return fmt.Errorf("sync folder: %w", err)
+	}
+	return nil
+}
+
+// listNames lists one folder of ours, in no order. It is small: what is under
+// way at one time.
+func listNames(root *os.Root, path string) ([]string, error) {
+	f, err := root.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.Readdirnames(-1)
+}

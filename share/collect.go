@@ -1,0 +1,173 @@
+package share
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+const (
+	// maxReport is how many files the catalog is told of at once.
+	maxReport = 1000
+	// gatherFor is how long results are gathered once there is one.
+	gatherFor = 20 * time.Millisecond
+	// writtenBySystem is the age from which on the system has written a file
+	// to the disk by itself; younger ones are synced before they are told of.
+	writtenBySystem = time.Minute
+)
+
+// collect writes results to the index and has them told of, in batches, until
+// results is closed.
+func (f *follower) collect(ctx context.Context) {
+	timer := time.NewTimer(gatherFor)
+	defer timer.Stop()
+	for first := range f.results {
+		batch := []result{first}
+		timer.Reset(gatherFor)
+	gather:
+		for len(batch) < maxReport {
+			select {
+			case r, ok := <-f.results:
+				if !ok {
+					break gather
+				}
+				batch = append(batch, r)
+			case <-timer.C:
+				break gather
+			}
+		}
+		if err := f.flush(ctx, batch); err != nil && ctx.Err() == nil {
+			f.b.log.Warn("could not index files of the shared folder", "err", err)
+			f.failed()
+		}
+		for _, r := range batch {
+			r.done()
+		}
+	}
+}
+
+// flush makes files durable, indexes them and has them told of.
+func (f *follower) flush(ctx context.Context, batch []result) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	var young []string
+	for _, r := range batch {
+		if age := f.b.o.Now().Sub(r.entry.Changed); age < writtenBySystem {
+			young = append(young, r.entry.Path)
+		}
+	}
+	if err := f.b.dir.SyncByHand(young); err != nil {
+		return err
+	}
+	changes := make([]*change, 0, len(batch))
+	indexed := make([]indexed, len(batch))
+	for i, r := range batch {
+		if !r.moved {
+			if err := f.b.saveManifest(r.m); err != nil {
+				return err
+			}
+		}
+		c := weigh(r.entry.Path, r.m, func(g *group) (err error) {
+			indexed[i], err = g.index(r)
+			return err
+		})
+		changes = append(changes, c)
+	}
+	err := f.b.commit(changes...)
+	var told report
+	for i, c := range changes {
+		if errors.Is(c.err, errNoManifest) {
+			f.b.hints.add(batch[i].entry.Path) // its manifest went with its old place
+		}
+		if c.err != nil {
+			continue
+		}
+		x := indexed[i]
+		if x.appeared {
+			told.appeared = append(told.appeared, knownOf(batch[i].entry, batch[i].m.CID).file(batch[i].entry.Path))
+		}
+		if x.rotten {
+			f.b.log.Error("a file does not read as it was stored; it is not offered any more", "path", batch[i].entry.Path)
+		}
+		if x.old != nil {
+			told.vanished = append(told.vanished, x.old.file(batch[i].entry.Path))
+		}
+	}
+	if f.tell(ctx, told) {
+		err = errors.Join(err, f.b.forgetGone(told.vanished))
+	}
+	return err
+}
+
+// indexed is what became of a result.
+type indexed struct {
+	appeared bool
+	rotten   bool
+	old      *known // what it replaced
+}
+
+// index makes a hashed file known.
+func (g *group) index(r result) (indexed, error) {
+	path, now := r.entry.Path, knownOf(r.entry, r.m.CID)
+	old, ok, err := g.lookUp(path)
+	if err != nil {
+		return indexed{}, err
+	}
+	if !ok {
+		return indexed{appeared: true}, g.indexNew(path, now, r)
+	}
+	if old.cid == now.cid {
+		return g.indexAgain(path, old, now, r)
+	}
+	if r.suspect && old.same(r.entry) {
+		old.rotten = true
+		if old.held {
+			return indexed{}, nil
+		}
+		return indexed{rotten: true}, g.hold(path, old)
+	}
+	if err := g.vanish(path, old); err != nil {
+		return indexed{}, err
+	}
+	return indexed{appeared: true, old: &old}, g.indexNew(path, now, r)
+}
+
+func (g *group) indexNew(path string, now known, r result) error {
+	if err := g.manifestOf(r); err != nil {
+		return err
+	}
+	return g.add(path, now)
+}
+
+// manifestOf sees to it that the manifest is known.
+func (g *group) manifestOf(r result) error {
+	if !r.moved {
+		return g.putManifest(r.m)
+	}
+	n := pieces(r.m.Size)
+	if n == 0 {
+		return nil
+	}
+	_, ok, err := g.get(pieceKey(r.m.CID, n-1))
+	if err == nil && !ok {
+		err = errNoManifest
+	}
+	return err
+}
+
+// indexAgain is for a file that has the content it had: it was touched, or it
+// is back.
+func (g *group) indexAgain(path string, old, now known, r result) (indexed, error) {
+	if err := g.manifestOf(r); err != nil || old == now {
+		return indexed{}, err
+	}
+	g.put(pathKey(path), now.encode())
+	if now.size >= movable && now.inode != 0 {
+		g.put(inodeKey(now.inode), []byte(path))
+	}
+	if !old.held {
+		return indexed{}, nil
+	}
+	return indexed{appeared: true}, g.offer(path, now)
+}

@@ -1,0 +1,128 @@
+package share
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"boucan/record"
+	"boucan/share/dropdir"
+)
+
+// Drop stores what r yields under name, or under one like it where that is
+// taken; any string will do for a name. When it returns without an error, bytes
+// and index are durable, and the caller makes the record: a drop is not told of
+// through Catalog.Appeared. Bytes that were here before are not stored again.
+//
+// It fails with ErrFull where the reserve would be touched, ErrTooLarge over
+// record.MaxBlob or the file system's limit, ErrAway without the folder, and
+// with r's own error; then nothing stays. Each call takes 32 KiB of memory, and
+// large drops share a few chunks' buffers.
+func (b *Blobs) Drop(ctx context.Context, name string, r io.Reader) (Dropped, error) {
+	name = record.CleanName(name)
+	if !b.dir.Look() {
+		return Dropped{}, fmt.Errorf("drop: %w", ErrAway)
+	}
+	a, err := b.dir.Incoming()
+	if err != nil {
+		return Dropped{}, fmt.Errorf("drop: %w", err)
+	}
+	d, err := b.drop(ctx, a, name, r)
+	// Where there is an error already, it is the one that counts; the next
+	// start removes what could not be removed now.
+	if discarded := a.Discard(); err == nil && discarded != nil {
+		b.log.Warn("could not remove a file written aside", "err", discarded)
+	}
+	if err != nil {
+		return Dropped{}, fmt.Errorf("drop: %w", err)
+	}
+	return d, nil
+}
+
+func (b *Blobs) drop(ctx context.Context, a *dropdir.Aside, name string, r io.Reader) (Dropped, error) {
+	m, err := b.receive(ctx, a, r)
+	if err != nil {
+		return Dropped{}, err
+	}
+	if f, ok, err := b.intact(m.CID); err != nil {
+		return Dropped{}, err
+	} else if ok {
+		return Dropped{File: f, Name: name, Already: true}, nil
+	}
+	if err := a.Sync(); err != nil {
+		return Dropped{}, err
+	}
+	d := Dropped{Name: name}
+	d.File, d.Already, err = b.keep(a, m, name, "")
+	if err == nil && !d.Already {
+		d.Name = d.File.Name()
+	}
+	return d, err
+}
+
+// keep gives a file that is durable aside its place and makes it known, unless
+// the same bytes were stored meanwhile.
+func (b *Blobs) keep(a *dropdir.Aside, m Manifest, name, tag string) (f File, already bool, err error) {
+	const tries = 3 // against the last file of the same bytes being removed at the same time
+	for range tries {
+		if err = b.saveManifest(m); err != nil {
+			return File{}, false, err
+		}
+		err = b.commit(b.keeping(a, m, name, tag, &f, &already))
+		if !errors.Is(err, errNoManifest) {
+			break
+		}
+	}
+	return f, already, err
+}
+
+// keeping is the change that keep makes.
+func (b *Blobs) keeping(a *dropdir.Aside, m Manifest, name, tag string, f *File, already *bool) *change {
+	return weigh(name, m, func(g *group) error {
+		path, k, ok, err := find(g.get, m.CID)
+		if err != nil {
+			return err
+		}
+		if ok && b.unchanged(path, k) {
+			*f, *already = k.file(path), true
+			return nil
+		}
+		if err := g.putManifest(m); err != nil {
+			return err
+		}
+		*f, err = g.place(a, name, tag, m.CID)
+		return err
+	})
+}
+
+// weigh makes a change of one file out of what applies it.
+func weigh(path string, m Manifest, apply func(g *group) error) *change {
+	const fixed = 16 // pairs, if the file replaces another
+	levels := strings.Count(path, "/")
+	c := &change{pairs: fixed + levels, bytes: (fixed + levels) * (len(path) + 64), apply: apply}
+	if n := pieces(m.Size); n <= piecesInChange {
+		c.pairs += n
+		c.bytes += len(m.Leaves) + 64*n
+	}
+	return c
+}
+
+// intact finds a file that holds the blob, as its size and times say.
+func (b *Blobs) intact(cid record.CID) (File, bool, error) {
+	path, k, ok, err := b.find(cid)
+	if err != nil || !ok {
+		return File{}, false, err
+	}
+	if !b.unchanged(path, k) {
+		b.hints.add(path)
+		return File{}, false, nil
+	}
+	return k.file(path), true, nil
+}
+
+func (b *Blobs) unchanged(path string, k known) bool {
+	e, err := b.dir.Stat(path)
+	return err == nil && k.same(e)
+}

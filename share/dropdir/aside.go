@@ -1,0 +1,263 @@
+package dropdir
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+)
+
+// Aside is a file of ours that is being written and has no place among
+// people's files yet. It may be written at from many goroutines; the other
+// methods are for one at a time.
+type Aside struct {
+	file *os.File
+	h    *handle
+	dir  *os.File // holds it: incoming or partial
+	path string   // in the root
+	name string   // in dir
+
+	placed bool        // it has left dir
+	info   fs.FileInfo // how it lies; set where the file is closed already
+}
+
+// Incoming begins a new file. If the process dies it is removed at the next
+// Claim.
+func (d *Dir) Incoming() (*Aside, error) {
+	h, err := d.handle()
+	if err != nil {
+		return nil, err
+	}
+	return h.aside(h.incoming, incomingName, rand.Text(), os.O_RDWR|os.O_CREATE|os.O_EXCL)
+}
+
+// Partial opens the partial file of that name, which is one path element of
+// letters and digits, or begins it. It stays until it is placed or discarded.
+func (d *Dir) Partial(name string) (*Aside, error) {
+	h, err := d.handle()
+	if err != nil {
+		return nil, err
+	}
+	return h.aside(h.partial, partialName, name, os.O_RDWR|os.O_CREATE)
+}
+
+// Partials lists the names of all partial files.
+func (d *Dir) Partials() ([]string, error) {
+	h, err := d.handle()
+	if err != nil {
+		return nil, err
+	}
+	return listNames(h.root, partialName)
+}
+
+// RemovePartial removes a partial file, if there is one of that name.
+func (d *Dir) RemovePartial(name string) error {
+	h, err := d.handle()
+	if err != nil {
+		return err
+	}
+	if err = h.root.Remove(partialName + "/" + name); errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return err
+}
+
+func (h *handle) aside(dir *os.File, folder, name string, flags int) (*Aside, error) {
+	a := &Aside{h: h, dir: dir, path: folder + "/" + name, name: name}
+	var err error
+	a.file, err = h.root.OpenFile(a.path, flags, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("write aside: %w", diskError(err))
+	}
+	return a, nil
+}
+
+// Write appends. It fails with ErrFull or ErrTooLarge where that is why.
+func (a *Aside) Write(p []byte) (int, error) {
+	n, err := a.file.Write(p)
+	return n, diskError(err)
+}
+
+// WriteAt writes at an offset and fails as Write does.
+func (a *Aside) WriteAt(p []byte, offset int64) (int, error) {
+	n, err := a.file.WriteAt(p, offset)
+	return n, diskError(err)
+}
+
+// ReadAt reads back what was written.
+func (a *Aside) ReadAt(p []byte, offset int64) (int, error) { return a.file.ReadAt(p, offset) }
+
+// Size is how long the file is now, in bytes.
+func (a *Aside) Size() (int64, error) {
+	fi, err := a.file.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return fi.Size(), nil
+}
+
+// Allocated is how much of the disk the file takes now, in bytes.
+func (a *Aside) Allocated() (int64, error) {
+	fi, err := a.file.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return allocated(fi), nil
+}
+
+// Truncate sets the length in bytes.
+func (a *Aside) Truncate(size int64) error { return diskError(a.file.Truncate(size)) }
+
+// Reserve takes the room for size bytes where that is quick, and reports
+// whether it did. It fails with ErrFull where there is not so much.
+func (a *Aside) Reserve(size int64) (bool, error) {
+	if !a.h.traits.preallocate || size == 0 {
+		return false, nil
+	}
+	ok, err := preallocate(a.file, size)
+	return ok, diskError(err)
+}
+
+// Hole reports whether nothing was ever written in a range. It may say no
+// where it cannot tell.
+func (a *Aside) Hole(offset, length int64) bool { return isHole(a.file, offset, length) }
+
+// Flush starts writing a range to the disk and does not wait, so that Sync has
+// little left to do.
+func (a *Aside) Flush(offset, length int64) { startFlush(a.file, offset, length) }
+
+// Sync makes the content durable.
+func (a *Aside) Sync() error { return diskError(a.file.Sync()) }
+
+// Close keeps the file and gives its descriptor back.
+func (a *Aside) Close() error { return a.file.Close() }
+
+// Discard closes the file, and removes it unless it is placed. On a stick that
+// was pulled it stays, for Claim to remove.
+func (a *Aside) Discard() error {
+	var err error
+	if a.info == nil {
+		err = a.Close()
+	}
+	if !a.placed {
+		err = errors.Join(err, a.h.root.Remove(a.path))
+	}
+	if errors.Is(err, os.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// WriteAll writes many small files aside, durable on return. On an error none
+// is left.
+func (d *Dir) WriteAll(ctx context.Context, contents [][]byte) ([]*Aside, error) {
+	// From so many files on it is quicker to sync the whole file system, and
+	// the files need not stay open for it.
+	const together = 24
+	h, err := d.handle()
+	if err != nil {
+		return nil, err
+	}
+	whole := h.traits.wholeSync && len(contents) >= together
+	files := make([]*Aside, 0, len(contents))
+	for _, content := range contents {
+		if err = ctx.Err(); err != nil {
+			break
+		}
+		var a *Aside
+		if a, err = h.aside(h.incoming, incomingName, rand.Text(), os.O_RDWR|os.O_CREATE|os.O_EXCL); err != nil {
+			break
+		}
+		files = append(files, a)
+		if _, err = a.Write(content); err == nil && whole {
+			a.info, err = a.file.Stat()
+			err = errors.Join(err, a.file.Close())
+		}
+		if err != nil {
+			break
+		}
+	}
+	switch {
+	case err != nil:
+	case whole:
+		err = diskError(syncWhole(h.incoming))
+	default:
+		err = syncEach(files)
+	}
+	if err != nil {
+		for _, a := range files {
+			err = errors.Join(err, a.Discard())
+		}
+		return nil, err
+	}
+	return files, nil
+}
+
+// syncEach syncs files at the same time, which a journal answers with one
+// write.
+func syncEach(files []*Aside) error {
+	const atOnce = 16
+	errs := make([]error, len(files))
+	slots := make(chan struct{}, atOnce)
+	var all sync.WaitGroup
+	for i, a := range files {
+		slots <- struct{}{}
+		all.Go(func() {
+			errs[i] = a.Sync()
+			<-slots
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// SyncByHand makes durable what people copied into the folder. A file that
+// was not touched for a minute has long been written by the system itself.
+func (d *Dir) SyncByHand(paths []string) error {
+	h, err := d.handle()
+	if err != nil || len(paths) == 0 {
+		return err
+	}
+	if h.traits.wholeSync {
+		return diskError(syncWhole(h.incoming))
+	}
+	for _, path := range paths {
+		f, err := h.root.Open(path)
+		if gone(err) {
+			continue
+		}
+		if err == nil {
+			err = errors.Join(f.Sync(), f.Close())
+		}
+		if err != nil {
+			return diskError(err)
+		}
+	}
+	return nil
+}
+
+// Space is the room on the file system, in bytes.
+type Space struct {
+	Free  int64 // for us
+	Total int64
+}
+
+// Space asks how much room there is.
+func (d *Dir) Space() (Space, error) {
+	h, err := d.handle()
+	if err != nil {
+		return Space{}, err
+	}
+	return findSpace(h.incoming)
+}
+
+// MaxFile is the size in bytes of the largest file that the file system takes.
+func (d *Dir) MaxFile() int64 {
+	if m := d.current.Load().traits.maxFile; m > 0 {
+		return m
+	}
+	return 1<<63 - 1
+}

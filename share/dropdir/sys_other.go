@@ -1,0 +1,45 @@
+//go:build !linux
+
+package dropdir
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"syscall"
+	"time"
+)
+
+// Without Linux the folder is served with what every system has: quiet time
+// instead of leases, links instead of exclusive renames, no reserve of room.
+
+const openFlags = 0
+
+func findTraits(*os.File) traits { return traits{} }
+
+func syncWhole(*os.File) error { return errors.ErrUnsupported }
+
+func findSpace(*os.File) (Space, error) { return Space{Free: 1 << 62, Total: 1 << 62}, nil }
+
+func renameNew(*os.File, string, *os.File, string) error { return errors.ErrUnsupported }
+
+func lease(*os.File) (free, known bool) { return false, false }
+
+func preallocate(*os.File, int64) (bool, error) { return false, nil }
+
+func isHole(*os.File, int64, int64) bool { return false }
+
+func startFlush(*os.File, int64, int64) {}
+
+func details(fs.FileInfo) (inode uint64, changed time.Time) { return 0, time.Time{} }
+
+func allocated(fi fs.FileInfo) int64 { return fi.Size() }
+
+func diskError(err error) error { return err }
+
+func isInvalid(err error) bool   { return errors.Is(err, syscall.EINVAL) }
+func isNotFolder(err error) bool { return errors.Is(err, syscall.ENOTDIR) }
+
+func isOddName(err error) bool {
+	return errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENAMETOOLONG)
+}
