@@ -123,7 +123,7 @@ func (e *badgerEngine) commit(changes []change, version uint64) error {
 	return e.followLog()
 }
 
-// findLog finds the number of the log that Badger writes to, the highest.
+// findLog finds the log that Badger writes to, the one of the highest number.
 func (e *badgerEngine) findLog() error {
 	files, err := filesWith(e.dir, ".mem")
 	if err != nil {
@@ -135,7 +135,8 @@ func (e *badgerEngine) findLog() error {
 			e.log = max(e.log, n)
 		}
 	}
-	return nil
+	e.room.newLog(e.logPath(e.log))
+	return syncFolder(e.dir)
 }
 
 // followLog notices that Badger began a new log, whose name it does not make
@@ -143,7 +144,8 @@ func (e *badgerEngine) findLog() error {
 // A transaction is smaller than a log, so there is at most one new log each
 // time.
 func (e *badgerEngine) followLog() error {
-	_, err := os.Lstat(filepath.Join(e.dir, fmt.Sprintf("%05d.mem", e.log+1)))
+	next := e.logPath(e.log + 1)
+	_, err := os.Lstat(next)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -151,8 +153,17 @@ func (e *badgerEngine) followLog() error {
 		return fmt.Errorf("store: follow log: %w", err)
 	}
 	e.log++
-	e.room.measure()
+	e.room.newLog(next)
+	var tables int64
+	for _, level := range e.db.Levels() {
+		tables += level.Size
+	}
+	e.room.measure(tables)
 	return syncFolder(e.dir)
+}
+
+func (e *badgerEngine) logPath(n uint32) string {
+	return filepath.Join(e.dir, fmt.Sprintf("%05d.mem", n))
 }
 
 func unfinishedKey() []byte { return tableKey(meta, []byte("unfinished")) }

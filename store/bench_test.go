@@ -1,14 +1,16 @@
-package store
+package store_test
 
 import (
 	"fmt"
 	"iter"
 	"sync"
 	"testing"
+
+	"boucan/store"
 )
 
-func benchStore(b *testing.B) *Bucket {
-	db, err := Open(b.TempDir(), Options{})
+func benchStore(b *testing.B) *store.Bucket {
+	db, err := store.Open(b.TempDir(), store.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -17,7 +19,7 @@ func benchStore(b *testing.B) *Bucket {
 			b.Error(err)
 		}
 	})
-	return db.Table(Records)
+	return db.Table(store.Records)
 }
 
 func numbered(from, n, size int) iter.Seq2[[]byte, []byte] {

@@ -110,7 +110,10 @@ func (c *commits) commit(changes []change) error {
 	if err := c.db.damaged(); err != nil {
 		return err
 	}
-	err := c.db.guard("write", func() error { return c.db.engine.write(changes) })
+	err := c.db.guard("write", func() error {
+		c.db.pages.touch(len(changes) * pageSize)
+		return c.db.engine.write(changes)
+	})
 	if err == nil || errors.Is(err, ErrFull) || errors.Is(err, ErrDamaged) {
 		return err
 	}

@@ -28,6 +28,12 @@ const (
 	// valueThreshold is above MaxValue, so that every value lies in the tree
 	// and compaction alone gives its space back. The value log stays empty.
 	valueThreshold = 128 << 10
+	// baseLevel is the size of the first level below the newest tables, in
+	// bytes; a store that is smaller has no other level.
+	baseLevel = 20 << 20
+	// stall is how many of the newest tables there may be before flushing
+	// waits for compaction.
+	stall = 16
 	// entryExtra bounds what Badger counts for a change beside key and value.
 	entryExtra = 32
 )
@@ -53,11 +59,15 @@ func openEngine(dir string, o Options) (engine, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("store: make folder: %w", err)
 	}
+	path, err := filepath.EvalSymlinks(path) // as the kernel names its maps
+	if err != nil {
+		return nil, fmt.Errorf("store: find folder: %w", err)
+	}
 	if err := removeEmpty(path); err != nil {
 		return nil, err
 	}
 	opts := badgerOptions(path, o)
-	room, err := openRoom(dir, path, opts.MemTableSize)
+	room, err := openRoom(dir, path, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +80,7 @@ func openEngine(dir string, o Options) (engine, error) {
 		most: int(db.MaxBatchSize()) * 9 / 10,
 		many: int(db.MaxBatchCount()) * 9 / 10,
 	}
-	if err := errors.Join(e.findLog(), syncFolder(path), syncFolder(dir), e.recover()); err != nil {
+	if err := errors.Join(e.findLog(), syncFolder(dir), e.recover()); err != nil {
 		return nil, errors.Join(err, e.close())
 	}
 	return e, nil
@@ -78,26 +88,22 @@ func openEngine(dir string, o Options) (engine, error) {
 
 // badgerOptions cuts Badger down to the budget: about an eighth of it for one
 // memtable, of which two may be full, each with its log mapped beside it, while
-// a table is built from one.
+// tables are built. The rest was found by measuring, see the decision.
 func badgerOptions(path string, o Options) badger.Options {
-	budget := o.CacheBytes
-	if budget == 0 {
-		budget = 16 << 20
-	}
-	memtable := min(max(budget, 8<<20), 64<<20) / 8
-	return badger.DefaultOptions(path).
+	memtable := o.cacheBytes() / 8
+	opts := badger.DefaultOptions(path).
 		WithLogger(badgerLog{o.Logger}).
 		WithMetricsEnabled(false).
 		WithSyncWrites(true).
 		WithDetectConflicts(false).
+		WithNumGoroutines(1).
 		WithMemTableSize(memtable).
 		WithNumMemtables(2).
-		WithBaseTableSize(1 << 20).
-		WithBaseLevelSize(4 * memtable).
-		WithNumLevelZeroTables(4).
-		WithNumLevelZeroTablesStall(8).
+		WithBaseTableSize(max(memtable/4, 1<<20)).
+		WithBaseLevelSize(baseLevel).
+		WithNumLevelZeroTables(8).
+		WithNumLevelZeroTablesStall(stall).
 		WithNumCompactors(2).
-		WithNumGoroutines(1).
 		// Records are hashes, keys and signatures: they do not compress, and
 		// blocks that are not compressed are read from the map without a cache.
 		WithCompression(options.None).
@@ -105,6 +111,8 @@ func badgerOptions(path string, o Options) badger.Options {
 		WithChecksumVerificationMode(options.OnBlockRead).
 		WithValueThreshold(valueThreshold).
 		WithValueLogFileSize(1 << 20)
+	opts.TableSizeMultiplier = 1 // every table being built takes twice its size in memory
+	return opts
 }
 
 func (e *badgerEngine) close() error {

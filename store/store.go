@@ -37,6 +37,9 @@ const (
 	MaxWriters = 32
 )
 
+// defaultCache stands for Options.CacheBytes of 0.
+const defaultCache = 16 << 20
+
 // The ways in which the store refuses. Callers test them with errors.Is.
 var (
 	// ErrTooBig says that a Write broke one of the limits above.
@@ -84,15 +87,29 @@ const (
 
 // Options of Open.
 type Options struct {
-	// CacheBytes is about how much memory the store may use for itself, in
-	// bytes: 0 means 16 MiB, less than 8 MiB is taken as 8 MiB and more than
-	// 64 MiB as 64 MiB. Memory that the system can take back at any time, such
-	// as mapped files, is not counted. bbolt keeps no memory of its own and
-	// ignores it.
+	// CacheBytes is about how much memory the store may use for itself and,
+	// besides, how much of its files it leaves mapped in memory, in bytes: 0
+	// means 16 MiB, less than 8 MiB is taken as 8 MiB. The part for itself
+	// grows no further than 64 MiB. bbolt keeps next to nothing for itself.
 	CacheBytes int64
 	// Logger is told what the engine says, at debug level, and of trouble in
 	// its background work as a warning; nil means nobody.
 	Logger *slog.Logger
+}
+
+func (o Options) cacheBytes() int64 {
+	if o.CacheBytes == 0 {
+		return defaultCache
+	}
+	return min(max(o.CacheBytes, 8<<20), 64<<20)
+}
+
+// mapped is how much of the store's files may stay mapped.
+func (o Options) mapped() int64 {
+	if o.CacheBytes == 0 {
+		return defaultCache
+	}
+	return max(o.CacheBytes, 8<<20)
 }
 
 // DB is an open store.
@@ -101,6 +118,7 @@ type DB struct {
 	lock    *os.File
 	writers chan struct{} // a slot for each Write in memory
 	commits *commits
+	pages   *pages
 
 	mu       sync.Mutex     // guards the fields below
 	running  sync.WaitGroup // operations that Close waits for; added to under mu
@@ -146,6 +164,7 @@ func open(dir string, o Options, steps []migration) (_ *DB, err error) {
 		return nil, err
 	}
 	db.commits = newCommits(db)
+	db.pages = newPages(o.mapped(), db.engine.forget)
 	if err := db.migrate(steps); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
