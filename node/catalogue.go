@@ -64,7 +64,7 @@ func (c *catalogue) add(r *record.Record, f record.File) {
 	group := c.byName[key]
 	for _, e := range group {
 		if e.file.CID == f.CID {
-			e.records = append(e.records, o)
+			e.offers = append(slices.Clone(e.offers), o)
 			c.byID[o.id] = e
 			c.settle(key)
 			return

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"log/slog"
 
@@ -67,12 +66,11 @@ func newGossip(ctx context.Context, h host.Host, receive func(context.Context, [
 // drop without blame what honest peers may send, blame for the rest.
 func verdict(added bool, err error) pubsub.ValidationResult {
 	switch {
-	case err == nil && added:
-		return pubsub.ValidationAccept
-	case err == nil:
+	case err == nil && !added:
 		return pubsub.ValidationIgnore
-	case errors.Is(err, record.ErrMalformed), errors.Is(err, record.ErrSignature), errors.Is(err, record.ErrBody),
-		errors.Is(err, record.ErrTimes), errors.Is(err, record.ErrTooLarge):
+	case replica.Judge(err) == replica.Accept:
+		return pubsub.ValidationAccept
+	case replica.Judge(err) == replica.Reject:
 		return pubsub.ValidationReject
 	}
 	return pubsub.ValidationIgnore

@@ -13,6 +13,7 @@ import (
 	"boucan/record"
 	"boucan/replica"
 	"boucan/share"
+	"boucan/store"
 )
 
 const (
@@ -37,6 +38,7 @@ type library struct {
 	names   *catalogue
 	changed *broadcast
 	publish func(ctx context.Context, recs ...*record.Record) error
+	journal journal
 	log     *slog.Logger
 
 	mu    sync.Mutex // guards todo
@@ -57,13 +59,25 @@ type fileRecord struct {
 func newLibrary(n *Node) *library {
 	return &library{
 		key: n.key, clock: n.clock, records: n.records, names: newCatalogue(), changed: n.changed,
-		publish: n.records.Publish, log: n.log, ready: make(chan struct{}, 1),
+		publish: n.records.Publish, journal: journal{n.db.Table(store.Node)}, log: n.log, ready: make(chan struct{}, 1),
 	}
 }
 
-// load fills the catalogue from the records held, and asks for the bytes that
-// are missing. It is called once, before anything else runs.
-func (l *library) load() error {
+// load fills the catalogue from the records held, asks for the bytes that are
+// missing and finishes the deletions that a crash broke off. It is called once,
+// before anything else runs.
+func (l *library) load(ctx context.Context) error {
+	if err := l.loadRecords(); err != nil {
+		return err
+	}
+	left, err := l.journal.pending()
+	if err != nil {
+		return err
+	}
+	return l.delete(ctx, slices.DeleteFunc(left, l.names.mentions))
+}
+
+func (l *library) loadRecords() error {
 	const page = 4096
 	var cursor replica.Cursor
 	for {
@@ -102,14 +116,24 @@ func readFiles(recs []*record.Record) []fileRecord {
 }
 
 // take hears of changes of the record set. It enters them into the catalogue at
-// once and leaves what touches the disk to run.
+// once and leaves what touches the folder to run; what is to be deleted is noted
+// on disk first, so that a crash does not leave it lying there.
 func (l *library) take(added, removed []*record.Record) {
 	c := change{added: l.note(added), removed: readFiles(removed)}
+	if len(c.added) == 0 && len(c.removed) == 0 {
+		return
+	}
+	var gone []record.CID
 	for _, f := range c.removed {
 		l.names.remove(f.record.ID())
 	}
-	if len(c.added) == 0 && len(c.removed) == 0 {
-		return
+	for _, f := range c.removed {
+		if !l.names.mentions(f.file.CID) && !l.ranOut(f) {
+			gone = append(gone, f.file.CID)
+		}
+	}
+	if err := l.journal.note(gone); err != nil {
+		l.log.Warn("noting withdrawn files failed", "error", err)
 	}
 	l.mu.Lock()
 	l.todo = append(l.todo, c)
@@ -166,11 +190,10 @@ func (l *library) want(files []fileRecord) {
 // is offered anew.
 func (l *library) release(ctx context.Context, files []fileRecord) {
 	var gone []record.CID
-	now := l.clock.Now().UnixMilli()
 	for _, f := range files {
 		switch {
 		case l.names.mentions(f.file.CID):
-		case f.record.Expires <= now && f.record.Author == l.key.Key() && fromFolder(f.file) && l.blobs.Has(f.file.CID):
+		case l.ranOut(f):
 			if err := l.offer(ctx, f.file); err != nil && ctx.Err() == nil {
 				l.log.Warn("renewing shared files failed", "error", err)
 			}
@@ -178,14 +201,29 @@ func (l *library) release(ctx context.Context, files []fileRecord) {
 			gone = append(gone, f.file.CID)
 		}
 	}
-	if len(gone) == 0 {
-		return
-	}
-	l.blobs.Unwant(gone...)
-	if err := l.blobs.Release(ctx, gone...); err != nil && ctx.Err() == nil {
+	if err := l.delete(ctx, gone); err != nil && ctx.Err() == nil {
 		l.log.Warn("deleting withdrawn files failed", "error", err)
 	}
+}
+
+// ranOut reports whether a removed record was this node's offer of a file that
+// its operator shares, and went because its life was over.
+func (l *library) ranOut(f fileRecord) bool {
+	return f.record.Expires <= l.clock.Now().UnixMilli() && f.record.Author == l.key.Key() &&
+		fromFolder(f.file) && l.blobs.Has(f.file.CID)
+}
+
+// delete removes bytes for good and strikes them off the journal.
+func (l *library) delete(ctx context.Context, cids []record.CID) error {
+	if len(cids) == 0 {
+		return nil
+	}
+	l.blobs.Unwant(cids...)
+	if err := l.blobs.Release(ctx, cids...); err != nil {
+		return err
+	}
 	l.changed.tell()
+	return l.journal.strike(cids)
 }
 
 // drop takes in one file and offers it. On return both the bytes and the record
@@ -204,6 +242,10 @@ func (l *library) drop(ctx context.Context, name string, r io.Reader, note recor
 	}
 	note.Description = record.CleanText(note.Description, record.MaxDescription)
 	if err := l.offer(ctx, note); err != nil {
+		if !d.Already {
+			// Nothing was acknowledged, so nothing may stay that nobody can see.
+			err = errors.Join(err, l.delete(context.WithoutCancel(ctx), []record.CID{d.CID}))
+		}
 		return share.Dropped{}, err
 	}
 	return d, nil

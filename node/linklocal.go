@@ -79,3 +79,16 @@ func (d *standInDialer) DialContext(ctx context.Context, network, address string
 	}
 	return d.Dialer.DialContext(ctx, network, address)
 }
+
+// namedZone turns the zone of a link-local address from an index into the name
+// of the interface, which is what people know it by.
+func namedZone(addr netip.Addr) netip.Addr {
+	index, err := strconv.Atoi(addr.Zone())
+	if err != nil {
+		return addr
+	}
+	if i, err := net.InterfaceByIndex(index); err == nil {
+		return addr.WithZone(i.Name)
+	}
+	return addr
+}

@@ -82,6 +82,7 @@ type Node struct {
 	library  *library
 	peers    *peers
 	gossip   atomic.Pointer[gossip]
+	card     atomic.Pointer[record.Record]
 	ui       *webui.Server
 	finder   *discovery.Service
 	changed  *broadcast
@@ -126,7 +127,7 @@ func Open(ctx context.Context, c Config) (n *Node, err error) {
 	if n.host, err = newHost(private, c.Port, c.Profile, n.log); err != nil {
 		return n, err
 	}
-	if err := n.wire(); err != nil {
+	if err := n.wire(ctx); err != nil {
 		return n, err
 	}
 	if n.control, err = control.NewServer(c.Data, operator{n}, n.log); err != nil {
@@ -164,14 +165,14 @@ func (n *Node) openStore() (err error) {
 	if n.clock, err = openClock(n.db.Table(store.Node)); err != nil {
 		return err
 	}
-	if n.dir, err = dropdir.Open(n.FilesDir()); err != nil {
+	if n.dir, err = dropdir.Open(n.FilesDir(), dropdir.Options{Logger: n.log}); err != nil {
 		return fmt.Errorf("open the shared folder: %w", err)
 	}
 	return nil
 }
 
 // wire makes the parts and hands each what it needs of the others.
-func (n *Node) wire() (err error) {
+func (n *Node) wire(ctx context.Context) (err error) {
 	n.records, err = replica.Open(n.db.Table(store.Records), replica.Options{
 		Now: n.clock.Now, Logger: n.log, Listener: listener{n}, Pusher: pusher{n},
 	})
@@ -205,7 +206,7 @@ func (n *Node) wire() (err error) {
 		ID: n.key.Key().String(), Instance: instance, Name: n.name, Protocol: protocolVersion,
 		Port: uint16(listenPort(n.host.Network())), HTTPPort: uint16(n.httpPort()),
 	}, n.peers, discovery.Options{Logger: n.log})
-	return n.library.load()
+	return n.library.load(ctx)
 }
 
 // Run serves until soft ends: then it starts nothing new, says goodbye, lets
@@ -333,6 +334,7 @@ func (n *Node) renewCard(ctx context.Context) error {
 		card := record.Card{Name: n.name, Software: "boucan " + version, Files: uint64(count), Bytes: bytes}
 		r, err := n.key.sign(record.Draft{Created: n.clock.Now(), Life: cardLife, Body: card})
 		if err == nil {
+			n.card.Store(r)
 			err = n.records.Publish(ctx, r)
 		}
 		if err != nil && ctx.Err() == nil {

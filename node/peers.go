@@ -286,7 +286,7 @@ func (p *peers) list() []met {
 			m.lastSeen = now
 		}
 		for _, a := range n.addrs {
-			m.addrs = append(m.addrs, a.String())
+			m.addrs = append(m.addrs, netip.AddrPortFrom(namedZone(a.Addr()), a.Port()).String())
 		}
 		out = append(out, m)
 	}

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"boucan/chat"
+	"boucan/discovery"
 	"boucan/record"
 	"boucan/replica"
 	"boucan/share"
@@ -236,12 +237,15 @@ func (n *Node) ownHost(name string) bool {
 	if _, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil {
 		return true
 	}
-	own := []string{"localhost", "boucan.lan", n.finder.Host()}
+	own := []string{"localhost", "boucan.lan", n.hostName()}
 	if machine, err := os.Hostname(); err == nil {
 		own = append(own, strings.ToLower(machine), strings.ToLower(machine)+".local")
 	}
 	return slices.Contains(own, strings.TrimSuffix(strings.ToLower(name), "."))
 }
+
+// hostName is what mDNS resolves to this box.
+func (n *Node) hostName() string { return discovery.HostName(n.key.Key().String()) }
 
 // httpPort is the TCP port of the page.
 func (n *Node) httpPort() int { return n.web.Addr().(*net.TCPAddr).Port }
@@ -269,7 +273,7 @@ func (n *Node) urls() []string {
 		}
 	}
 	if len(urls) > 0 {
-		urls = append(urls, url(n.finder.Host()))
+		urls = append(urls, url(n.hostName()))
 	}
 	return append(urls, url("localhost"))
 }

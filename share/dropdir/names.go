@@ -200,3 +200,11 @@ func rooted(p string) string {
 	}
 	return p
 }
+
+// Tagged puts a tag before the extension of the last element of a path, as
+// Place does for a name that is taken: "a/photo.jpg" becomes
+// "a/photo (q5l2ya).jpg".
+func Tagged(p, tag string) string {
+	dir, base := split(p)
+	return join(dir, tagged(base, tag))
+}
