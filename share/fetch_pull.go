@@ -215,6 +215,9 @@ func (t *transfers) failed(w *wish, err error, msg string) {
 		return
 	}
 	switch {
+	case errors.Is(err, errHere):
+		t.forget(w) // it came by another way meanwhile, and has been told of
+		t.tellHave(nil, w.cid)
 	case errors.Is(err, ErrTooLarge):
 		t.forget(w) // this file system will not hold it later either
 		t.log.Warn("a blob is too large for this file system; it is not fetched")

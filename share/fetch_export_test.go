@@ -1,0 +1,131 @@
+package share
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"boucan/record"
+)
+
+// What the tests of the composition, in package share_test, need to play a peer
+// that no program of ours would be, and to look at bounds.
+
+const (
+	MaxServed     = maxServed
+	MaxServedPeer = maxServedPeer
+	MaxSources    = maxSources
+	MaxTurns      = maxTurns
+	MaxPiece      = maxPiece
+	ServeIdle     = serveIdle
+	PaceTime      = paceTime
+	LateTime      = lateTime
+	ServeWrite    = serveWrite
+)
+
+const (
+	FrameAsk, FrameHave, FrameWrong    = byte(frameAsk), byte(frameHave), byte(frameWrong)
+	FramePiece, FrameLast              = byte(framePiece), byte(frameLast)
+	FrameSize, FrameLeaves             = byte(frameSize), byte(frameLeaves)
+	FrameNotHere, FrameBusy, FrameGone = byte(frameNotHere), byte(frameBusy), byte(frameGone)
+)
+
+func AppendHead(b []byte, kind byte, size int) []byte { return appendHead(b, frameKind(kind), size) }
+func AppendHave(b []byte, cids ...record.CID) []byte  { return appendHave(b, cids) }
+func AppendWrong(b []byte, cid record.CID, chunk int) []byte {
+	return appendWrong(b, cid, chunk)
+}
+
+// AppendAsk appends an ask frame with one item for all of a blob of one chunk,
+// or for count chunks from first of a larger one; for its manifest with count 0.
+func AppendAsk(b []byte, cid record.CID, first, count int) []byte {
+	it := item{itemWhole, cid, uint32(first), uint32(count)}
+	if cid.Codec() != record.CodecRaw {
+		if it.kind = itemRange; count == 0 {
+			it.kind = itemManifest
+		}
+	}
+	body := it.append(nil)
+	return append(appendHead(b, frameAsk, len(body)), body...)
+}
+
+// AppendManifest appends the answer to a question for a manifest.
+func AppendManifest(b []byte, m Manifest) []byte {
+	b = appendSize(b, m.Size)
+	for l := m.Leaves; len(l) > 0; {
+		n := min(len(l), maxPiece)
+		b = append(appendHead(b, frameLeaves, n), l[:n]...)
+		l = l[n:]
+	}
+	return b
+}
+
+// ReadAsk reads one frame of an asking side.
+func ReadAsk(s Stream) (kind byte, payload []byte, err error) {
+	k, payload, err := readAskFrame(s, nil)
+	return byte(k), payload, err
+}
+
+// AskItem is one item of an ask frame.
+type AskItem struct {
+	CID          record.CID
+	First, Count int
+	Manifest     bool
+}
+
+// AskItems reads the payload of an ask frame.
+func AskItems(payload []byte) (items []AskItem) {
+	for len(payload) > 0 {
+		it, rest, err := decodeItem(payload)
+		if err != nil {
+			panic(err) // the payload was checked when it was read
+		}
+		items = append(items, AskItem{it.cid, int(it.first), int(it.count), it.kind == itemManifest})
+		payload = rest
+	}
+	return items
+}
+
+// RunFetching is Run without following the folder: what watches the folder
+// would keep time from passing in a synctest bubble.
+func (b *Blobs) RunFetching(ctx context.Context) error {
+	t := &teller{b: b, reports: make(chan told)}
+	var all sync.WaitGroup
+	var fetching error
+	all.Go(func() { fetching = b.transfers.run(ctx) })
+	err := t.run(ctx)
+	all.Wait()
+	if err == nil {
+		err = fetching
+	}
+	return err
+}
+
+// Bounds are the sizes of what could grow.
+type Bounds struct {
+	Slabs, Pulls, Sessions, Turns, Served, Hot, Tell, Wishes int
+	LeafBytes                                                int64
+	QuietTo                                                  time.Duration // longest
+}
+
+// Bounds looks at them.
+func (b *Blobs) Bounds() Bounds {
+	t := b.transfers
+	t.serve.mu.Lock()
+	served := len(t.serve.streams)
+	t.serve.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	x := Bounds{
+		Slabs: slabCount - len(t.slabs), Pulls: len(t.pulls), Sessions: len(t.sessions), Turns: t.turns,
+		Served: served, Wishes: len(t.q.wishes), LeafBytes: t.leafBytes,
+	}
+	for _, s := range t.peers {
+		x.Hot, x.Tell = max(x.Hot, len(s.hot)), max(x.Tell, len(s.tell))
+		x.QuietTo = max(x.QuietTo, time.Until(s.quietTo))
+	}
+	return x
+}
+
+// Spoiled reports whether a blob is not offered because it was found wrong.
+func (b *Blobs) Spoiled(cid record.CID) bool { return b.transfers.serve.isSpoiled(cid) }
