@@ -77,7 +77,12 @@ func (s *Set) screen(r *record.Record) error {
 	if gone {
 		return ErrTakenDown
 	}
-	return r.Current(s.now())
+	if err := r.Current(s.now()); err != nil {
+		return err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.memory.room(s.limits, r, &batch{})
 }
 
 // verify checks body and signature of the records that todo indexes, on as many

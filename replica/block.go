@@ -91,6 +91,7 @@ func (s *Set) dropBlock(ctx context.Context, key []byte) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.memory.unblock(key)
+		s.loosened.Add(1)
 		return nil
 	})
 	if err != nil {

@@ -62,4 +62,63 @@ func (l Limits) orDefaults() Limits {
 // a full set can be emptied.
 func (l Limits) takedownRoom() int { return max(1, l.Records/4) }
 
-const maxMessage = 65000
+// Limits of the sync protocol, part of the wire format (spec/sync.md, section 3).
+const (
+	// MaxFrame is the longest frame, in bytes: type and payload, without the
+	// length before them.
+	MaxFrame = 64 << 10
+	// MaxHello is the longest payload of a hello, in bytes: a card and room for
+	// what later versions may say.
+	MaxHello = 20 << 10
+	// MaxWant is the most records asked for in one frame.
+	MaxWant = (MaxFrame - 1) / idSize
+	// MaxOpenWants is the most frames that ask for records and have not been
+	// answered.
+	MaxOpenWants = 8
+
+	maxMessage = MaxFrame - 1 // of a reconcile message, in bytes
+)
+
+// Limits of one session, this program's own.
+const (
+	// maxRounds is how often a peer may ask for a comparison in one session. A
+	// million records take about 500.
+	maxRounds = 4096
+	// maxInvalid is how many records no honest peer can have sent end a session.
+	maxInvalid = 8
+	// maxUseless is how many records more than the set holds may come and not be
+	// taken in, and how many more than it holds may be asked for.
+	maxUseless = 16 << 10
+	// maxRuns is how many runs of records to send may wait before the next
+	// comparison.
+	maxRuns = 4096
+	// intakeFrames is how many frames of records wait to be written.
+	intakeFrames = 8
+	// intakeBytes is about how many bytes of records are written together.
+	intakeBytes = 512 << 10
+
+	// stall is how long one frame may take to arrive or to leave.
+	stall = time.Minute
+	// longestSession ends a session that goes on for ever.
+	longestSession = time.Hour
+)
+
+// Limits and times of the Syncer.
+const (
+	maxStarted  = 4    // sessions that this node began
+	maxServed   = 4    // sessions that peers began
+	maxRefused  = 8192 // ids of refused records kept in mind
+	maxBans     = 1024 // banned peers kept in mind while not connected
+	maxMissing  = 2048 // ids that one peer named and did not deliver
+	openTimeout = 30 * time.Second
+	busyTimeout = 2 * time.Second
+
+	banTime       = 10 * time.Minute
+	leastBackoff  = time.Second
+	mostBackoff   = 5 * time.Minute
+	otherBegins   = 3 * time.Second        // how long the greater key waits for the lesser
+	spreadSoon    = 200 * time.Millisecond // from news to the next session
+	spreadPushed  = 5 * time.Second        // the same where it was pushed too
+	missingAgain  = 10 * time.Minute       // until a peer is asked again for what it did not deliver
+	usualInterval = 3 * time.Minute
+)

@@ -71,6 +71,9 @@ type Set struct {
 	// wake is when Run looks again, in Unix milliseconds.
 	wake atomic.Int64
 
+	// loosened counts how often something that was refused became welcome.
+	loosened atomic.Int64
+
 	queue   queue
 	waiting waiting
 	cards   cards

@@ -168,6 +168,7 @@ func (s *Set) Retrust(ctx context.Context) error {
 			return err
 		}
 	}
+	s.loosened.Add(1)
 	return nil
 }
 

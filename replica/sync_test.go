@@ -1,0 +1,358 @@
+package replica_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"boucan/record"
+	"boucan/replica"
+)
+
+// TestChainDelivers: A and C never meet.
+func TestChainDelivers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newNetwork(t, 3).start()
+		defer w.stop()
+		w.connect(0, 1)
+		w.connect(1, 2)
+		pass(10 * time.Second)
+		m := messages(t, 0, 0, 1)
+		if err := w.nodes[0].set.Publish(t.Context(), m...); err != nil {
+			t.Fatal(err)
+		}
+		pass(2 * time.Second)
+		if _, ok, _ := w.nodes[2].set.Get(m[0].ID()); !ok {
+			t.Error("the far end does not have it")
+		}
+	})
+}
+
+// TestPushIsConfirmed: a push may be lost, and then comparing brings it soon.
+func TestPushIsConfirmed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newNetwork(t, 2)
+		w.nodes[0].options.Pusher = &pushes{}
+		w.start()
+		defer w.stop()
+		w.connect(0, 1)
+		pass(10 * time.Second)
+		m := messages(t, 0, 0, 1)
+		if err := w.nodes[0].set.Publish(t.Context(), m...); err != nil {
+			t.Fatal(err)
+		}
+		pass(8 * time.Second)
+		if _, ok, _ := w.nodes[1].set.Get(m[0].ID()); !ok {
+			t.Error("lost with its push")
+		}
+	})
+}
+
+// TestNewsIsPushedOn: what one peer brought is pushed to the others, if it is little.
+func TestNewsIsPushedOn(t *testing.T) {
+	for _, c := range []struct{ news, pushed int }{{1, 1}, {replica.MaxPush, replica.MaxPush}, {replica.MaxPush + 1, 0}} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newNetwork(t, 2)
+			p := &pushes{}
+			w.nodes[1].options.Pusher = p
+			w.start()
+			defer w.stop()
+			add(t, w.nodes[0].set, nil, messages(t, 0, 0, c.news)...)
+			w.connect(0, 1)
+			pass(2 * time.Second)
+			if len(p.raws) != c.pushed {
+				t.Errorf("%d pushed of %d, want %d", len(p.raws), c.news, c.pushed)
+			}
+		})
+	}
+}
+
+// TestBothSidesMeet: whichever side knows of the other, they meet, and go on
+// meeting.
+func TestBothSidesMeet(t *testing.T) {
+	for _, knows := range []int{0, 1} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newNetwork(t, 2).start()
+			defer w.stop()
+			w.links[pairOf(0, 1)] = &link{}
+			w.nodes[knows].syncer.PeerUp(public(1 - knows))
+			m := messages(t, 0, 0, 2)
+			add(t, w.nodes[0].set, nil, m[0])
+			pass(7 * time.Second)
+			if w.nodes[1].set.Len() != 1 {
+				t.Error("they have not met")
+			}
+			add(t, w.nodes[0].set, nil, m[1]) // as if a push had been lost elsewhere
+			pass(6 * time.Minute)
+			if w.nodes[1].set.Len() != 2 {
+				t.Error("they have not met again")
+			}
+			m = messages(t, 0, 10, 1)
+			add(t, w.nodes[0].set, nil, m...)
+			w.nodes[knows].syncer.Nudge()
+			pass(2 * time.Second)
+			if w.nodes[1].set.Len() != 3 {
+				t.Error("a nudge does nothing")
+			}
+		})
+	}
+}
+
+// TestHello: both sides hear each other, and a card comes along.
+func TestHello(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newNetwork(t, 2)
+		var mu sync.Mutex
+		heard := make(map[record.Key]replica.Hello)
+		hear := func(k record.Key, h replica.Hello) {
+			mu.Lock()
+			defer mu.Unlock()
+			heard[k] = h
+		}
+		card := sign(t, 0, time.Now(), day, record.Card{Name: "zero"})
+		said := replica.Hello{Clock: time.Now().UnixMilli(), Source: replica.ClockOperator, Software: "boucan 1", Card: card.Encode()}
+		w.nodes[0].sync = replica.SyncOptions{Hello: func() replica.Hello { return said }, Heard: hear}
+		w.nodes[1].sync = replica.SyncOptions{Heard: hear}
+		w.start()
+		defer w.stop()
+		w.connect(0, 1)
+		pass(time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		if got := heard[public(0)]; got.Clock != said.Clock || got.Source != said.Source || got.Software != said.Software || string(got.Card) != string(said.Card) {
+			t.Errorf("heard %+v", got)
+		}
+		if got := heard[public(1)]; got.Clock != time.Now().Add(-time.Second).UnixMilli() && got.Clock == 0 || len(got.Card) != 0 {
+			t.Errorf("heard %+v", got)
+		}
+		if c, ok := w.nodes[1].set.Card(public(0)); !ok || c.Name != "zero" {
+			t.Errorf("card %v, %v", c, ok)
+		}
+	})
+}
+
+// TestTakedownTravels: to those who have the target, and to those who get it later.
+func TestTakedownTravels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newNetwork(t, 3).start()
+		defer w.stop()
+		target := messages(t, 0, 0, 1)[0]
+		for _, n := range w.nodes {
+			add(t, n.set, nil, target)
+		}
+		add(t, w.nodes[0].set, nil, takedown(t, 0, time.Now(), target, ""))
+		w.connect(0, 1)
+		w.connect(1, 2)
+		pass(5 * time.Second)
+		if held := w.alike(); len(held) != 1 || held[target.ID()] {
+			t.Errorf("%d records, target there: %v", len(held), held[target.ID()])
+		}
+	})
+}
+
+// TestBlockedIsNotFetchedAgain: a peer that holds what this node refuses is not
+// asked for it at every meeting.
+func TestBlockedIsNotFetchedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newNetwork(t, 2).start()
+		defer w.stop()
+		unwanted := messages(t, 5, 0, 300)
+		add(t, w.nodes[1].set, nil, unwanted...)
+		if err := w.nodes[0].set.BlockAuthor(t.Context(), public(5)); err != nil {
+			t.Fatal(err)
+		}
+		w.connect(0, 1)
+		pass(5 * time.Second)
+		first := w.bytes.Load()
+		w.nodes[0].syncer.Nudge() // it asks, so it would fetch
+		pass(5 * time.Second)
+		if again := w.bytes.Load() - first; w.nodes[0].set.Len() != 0 || again > first/2 {
+			t.Errorf("%d bytes at first, %d again", first, again)
+		}
+		if err := w.nodes[0].set.UnblockAuthor(t.Context(), public(5)); err != nil {
+			t.Fatal(err)
+		}
+		w.nodes[0].syncer.Nudge()
+		pass(5 * time.Second)
+		if w.nodes[0].set.Len() != len(unwanted) {
+			t.Errorf("%d records after unblocking", w.nodes[0].set.Len())
+		}
+	})
+}
+
+// TestManySourcesOneFetch: a node that meets several full peers at once does not
+// fetch everything from each.
+func TestManySourcesOneFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 1500
+		w := newNetwork(t, 4).start()
+		defer w.stop()
+		recs := messages(t, 9, 0, n)
+		size := 0
+		for _, r := range recs {
+			size += len(r.Encode())
+		}
+		fresh := 0 // the one that begins with all: the least key
+		for i := range w.nodes {
+			a, b := public(i), public(fresh)
+			if string(a[:]) < string(b[:]) {
+				fresh = i
+			}
+		}
+		for i, node := range w.nodes {
+			if i != fresh {
+				add(t, node.set, nil, recs...)
+			}
+		}
+		for i := range w.nodes {
+			if i != fresh {
+				w.connect(i, fresh)
+			}
+		}
+		pass(20 * time.Second)
+		w.alike()
+		if sent := w.bytes.Load(); sent > int64(size)*3/2 {
+			t.Errorf("%d bytes for %d of records", sent, size)
+		}
+	})
+}
+
+// TestNodesConverge is the model: five nodes, random records, takedowns,
+// partitions, restarts. When all is healed, all hold the same, all that should live
+// is there, and nothing that was taken down is anywhere.
+func TestNodesConverge(t *testing.T) {
+	for seed := range uint64(6) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { converge(t, rand.New(rand.NewPCG(seed, 7))) })
+		})
+	}
+}
+
+type model struct {
+	*network
+	rng    *rand.Rand
+	living map[record.ID]*record.Record
+	down   map[record.ID]*record.Record
+	made   int
+}
+
+func converge(t *testing.T, rng *rand.Rand) {
+	const nodes = 5
+	w := newNetwork(t, nodes)
+	for _, n := range w.nodes {
+		n.sync.Interval = 20 * time.Second
+		n.options.Listener = newJournal(t)
+	}
+	w.start()
+	defer w.stop()
+	m := &model{network: w, rng: rng, living: map[record.ID]*record.Record{}, down: map[record.ID]*record.Record{}}
+	for range 120 {
+		i, j := rng.IntN(nodes), rng.IntN(nodes)
+		switch rng.IntN(8) {
+		case 0, 1, 2:
+			m.create(i)
+		case 3:
+			m.takeDown(i)
+		case 4:
+			if i != j {
+				w.connect(i, j)
+			}
+		case 5:
+			w.cut(i, j)
+		case 6:
+			m.restart(i)
+		case 7:
+			pass(time.Duration(rng.IntN(8000)) * time.Millisecond)
+		}
+	}
+	for i := range nodes - 1 {
+		w.connect(i, i+1)
+	}
+	pass(3 * time.Minute)
+	held := w.alike()
+	for _, n := range w.nodes {
+		if heard := n.options.Listener.(*journal).living; !maps.Equal(heard, n.holdings()) {
+			t.Errorf("node %d holds %d records, its listener heard of %d", n.n, n.set.Len(), len(heard))
+		}
+	}
+	for id, r := range m.living {
+		if !held[id] && r.Expires > time.Now().UnixMilli() {
+			t.Errorf("a record of author %s is nowhere", r.Author.Short())
+		}
+	}
+	for id := range m.down {
+		if held[id] {
+			t.Error("what was taken down is back")
+		}
+	}
+}
+
+// create makes a few records on a node, some of which end soon.
+func (m *model) create(i int) {
+	for range 1 + m.rng.IntN(12) {
+		m.made++
+		life := time.Hour
+		if m.rng.IntN(10) == 0 {
+			life = time.Duration(1+m.rng.IntN(60)) * time.Second
+		}
+		r := signDraft(m.t, i, record.Draft{
+			Created: time.Now(), Life: life, Undo: record.UndoHash([]byte(fmt.Sprint("secret ", m.made))),
+			Body: record.Message{Room: "r", Text: fmt.Sprint(m.made)},
+		})
+		if err := m.nodes[i].set.Publish(context.Background(), r); err != nil {
+			m.t.Fatal(err)
+		}
+		m.living[r.ID()] = r
+	}
+}
+
+// takeDown hides a record, wherever its author is, from some node: by the author's
+// hand or by the secret, before or after it has come there.
+func (m *model) takeDown(i int) {
+	for id, r := range m.living {
+		if r.Expires <= time.Now().UnixMilli() {
+			continue
+		}
+		text, err := r.Message()
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		by, secret := i, "secret "+text.Text
+		if r.Author == public(i) {
+			secret = ""
+		}
+		if err := m.nodes[i].set.Publish(context.Background(), takedown(m.t, by, time.Now(), r, secret)); err != nil {
+			m.t.Fatal(err)
+		}
+		delete(m.living, id)
+		m.down[id] = r
+		return
+	}
+}
+
+func (m *model) restart(i int) {
+	var back []int
+	for j := range m.nodes {
+		if j == i {
+			continue
+		}
+		m.mu.Lock()
+		_, joined := m.links[pairOf(i, j)]
+		m.mu.Unlock()
+		if joined {
+			back = append(back, j)
+			m.cut(i, j)
+		}
+	}
+	n := m.nodes[i]
+	n.halt() // the journal goes on: the disk does
+	n.start()
+	for _, j := range back {
+		m.connect(i, j)
+	}
+}
