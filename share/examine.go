@@ -51,7 +51,11 @@ func (f *follower) examine(ctx context.Context, j exam) {
 		f.settled(j.entry.Path)
 		f.results <- r // the collector gives it back when it is written
 		return
-	case errors.Is(err, errUnsettled), errors.Is(err, errLater):
+	case errors.Is(err, errLater):
+	case errors.Is(err, errUnsettled):
+		if j.suspect {
+			f.b.suspects.add(j.entry.Path)
+		}
 	case errors.Is(err, fs.ErrNotExist):
 		// It went meanwhile; the next look misses it if it was known.
 		f.settled(j.entry.Path)
