@@ -108,8 +108,8 @@ func appendBytes(b, s []byte) []byte {
 }
 
 // readEnvelope reads raw as the one canonical encoding of a record, of which
-// the fields become slices. It fails with ErrVersion, ErrMalformed or
-// ErrTimes.
+// the fields become slices. It fails with ErrVersion, ErrMalformed, ErrTooLarge
+// or ErrTimes.
 func readEnvelope(raw []byte) (*Record, error) {
 	in := reader{raw: raw}
 	fields := in.head(majorArray)
