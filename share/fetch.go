@@ -74,12 +74,12 @@ type transfers struct {
 	starting   int // manifests asked for
 	holds      map[*wish]hold
 	sessions   map[*session]struct{}
-	turns      int        // taken
-	turnQueue  []*session // waiting for one
-	pausedTo   time.Time  // nothing is asked for before
-	pauses     int        // in a row
-	roomlessTo time.Time  // until queue.roomBelow holds
-	roomless   int        // times in a row
+	turns      int       // taken
+	turnQueue  []*source // waiting for one
+	pausedTo   time.Time // nothing is asked for before
+	pauses     int       // in a row
+	roomlessTo time.Time // until queue.roomBelow holds
+	roomless   int       // times in a row
 	tidied     time.Time
 	runs       bool
 }
@@ -259,6 +259,7 @@ func (b *Blobs) PeerDown(peer record.Key) {
 	if s.stop != nil {
 		s.stop()
 	}
+	t.leaveTurns(s)
 	t.giveUpSlot(s)
 }
 

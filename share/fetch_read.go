@@ -19,8 +19,6 @@ func (s *session) read(ctx context.Context) {
 		err = errEnded
 	case isWire(err) || errors.Is(err, ErrManifest):
 		t.cutOff(s, "a peer breaks the blob protocol; it is cut off", err)
-	case errors.Is(err, errSlow):
-		t.log.Warn("a peer stopped sending what it was asked for; others are asked")
 	default:
 		t.log.Debug("a blob stream broke", "err", err)
 	}

@@ -120,17 +120,26 @@ func (t *transfers) ready(src *source) (wait time.Duration, ready bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
+	if t.peers[src.key] != src {
+		return time.Hour, false // it is down; its goroutine is about to end
+	}
 	t.newRounds(src, now)
 	if now.Before(src.quietTo) {
+		t.leaveTurns(src)
 		return src.quietTo.Sub(now), false
 	}
 	if len(src.tell) > 0 && !now.Before(src.tellAt) {
 		return 0, true
 	}
-	if !now.Before(t.pausedTo) {
-		if t.anything(src, now) {
+	switch {
+	case now.Before(t.pausedTo):
+		t.leaveTurns(src)
+	case t.anything(src, now):
+		if t.takeTurn(src, 0, now) {
 			return 0, true
 		}
+	default:
+		t.leaveTurns(src)
 		t.roundEnded(src, now)
 	}
 	return t.waitTime(src, now), false
@@ -164,7 +173,7 @@ func (t *transfers) look(now time.Time) {
 	}
 	for s := range t.sessions {
 		t.lookLate(s, now)
-		if s.turn && len(t.turnQueue) > 0 && s.out > 0 && now.Sub(s.turnAt) > 2*turnTime {
+		if s.src.turn && len(t.turnQueue) > 0 && s.out > 0 && now.Sub(s.src.turnAt) > 2*turnTime {
 			t.log.Warn("a peer kept others waiting; its stream is closed")
 			s.closing = true
 			s.src.faults++

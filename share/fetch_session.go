@@ -3,6 +3,7 @@ package share
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -31,9 +32,6 @@ type session struct {
 	jobs    []*job // questions not answered yet, in order
 	nBatch  int    // frames of them
 	turnOf  class
-	turn    bool // it may ask
-	waits   bool // it is in transfers.turnQueue
-	turnAt  time.Time
 	used    time.Time // when something was last asked, told or answered
 	rated   time.Time // when the rate was last taken
 	came    int64     // bytes since then
@@ -51,6 +49,7 @@ type wrongChunk struct {
 // converse asks a source on one stream until there is nothing to ask, the
 // stream breaks or ctx ends.
 func (t *transfers) converse(ctx context.Context, src *source) error {
+	defer t.leave(src)
 	stream, err := t.openStream(ctx, src.key)
 	if err != nil {
 		return err
@@ -75,11 +74,20 @@ func (t *transfers) converse(ctx context.Context, src *source) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.sessions, s)
-	t.endTurn(s)
+	if slow := errors.Join(err, s.err); errors.Is(slow, errSlow) || errors.Is(slow, os.ErrDeadlineExceeded) {
+		t.log.Warn("a peer stopped sending what it was asked for; others are asked")
+	}
 	if err == nil || !errors.Is(s.err, errEnded) {
 		err = s.err
 	}
 	return err
+}
+
+// leave gives back the turn of a source that is not asked any more.
+func (t *transfers) leave(src *source) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.endTurn(src)
 }
 
 // openTime is how long a peer may take to accept a stream.
@@ -147,10 +155,11 @@ func (t *transfers) next(s *session) (frame []byte, jobs []*job, wait time.Durat
 		s.wrongs, s.used = nil, now
 		return frame, nil, 0, false
 	}
-	if s.closing {
+	src := s.src
+	if s.closing || t.peers[src.key] != src {
 		return nil, nil, 0, true
 	}
-	if frame = s.src.takeTell(now); frame != nil {
+	if frame = src.takeTell(now); frame != nil {
 		s.used = now
 		return frame, nil, 0, false
 	}
@@ -159,12 +168,14 @@ func (t *transfers) next(s *session) (frame []byte, jobs []*job, wait time.Durat
 		return frame, jobs, 0, false
 	}
 	if s.out == 0 && len(s.jobs) == 0 {
-		t.endTurn(s)
+		if !src.waits {
+			t.endTurn(src)
+		}
 		if now.Sub(s.used) >= idleTime {
 			return nil, nil, 0, true
 		}
 	}
-	return nil, nil, min(t.waitTime(s.src, now), max(idleTime-now.Sub(s.used), time.Second)), false
+	return nil, nil, min(t.waitTime(src, now), max(idleTime-now.Sub(s.used), time.Second)), false
 }
 
 // ask makes the next ask frame, nil where nothing may be asked now. t.mu is held.
@@ -180,7 +191,7 @@ func (t *transfers) ask(s *session, now time.Time) ([]byte, []*job) {
 		}
 		return nil, nil
 	}
-	if !t.takeTurn(s, now) {
+	if !t.takeTurn(src, s.out, now) {
 		return nil, nil
 	}
 	jobs := t.pick(s, now)
@@ -270,47 +281,58 @@ func (t *transfers) waitTime(src *source, now time.Time) time.Duration {
 	return wait
 }
 
-// takeTurn reports whether the session may ask: only so many peers are asked at
-// a time, so that the slow do not hold all buffers. t.mu is held.
-func (t *transfers) takeTurn(s *session, now time.Time) bool {
-	if s.turn {
-		if len(t.turnQueue) == 0 || now.Sub(s.turnAt) < turnTime {
+// takeTurn reports whether a source that owes out bytes may be asked: only so
+// many peers are asked at a time, so that the slow do not hold all buffers. One
+// that may not has its place in the queue, and is poked when it is its turn.
+// t.mu is held.
+func (t *transfers) takeTurn(src *source, out int64, now time.Time) bool {
+	if src.turn {
+		if len(t.turnQueue) == 0 || now.Sub(src.turnAt) < turnTime {
 			return true
 		}
-		if s.out > 0 {
+		if out > 0 {
 			return false // what is out comes first
 		}
-		t.endTurn(s)
+		t.endTurn(src)
 	}
 	if t.turns < maxTurns {
 		t.turns++
-		s.turn, s.turnAt = true, now
+		src.turn, src.turnAt = true, now
 		return true
 	}
-	if !s.waits {
-		s.waits = true
-		t.turnQueue = append(t.turnQueue, s)
+	if !src.waits {
+		src.waits = true
+		at := slices.IndexFunc(t.turnQueue, func(o *source) bool { return o.faults > src.faults })
+		if at < 0 {
+			at = len(t.turnQueue)
+		}
+		t.turnQueue = slices.Insert(t.turnQueue, at, src) // behind those that failed no more often
 	}
 	return false
 }
 
-// endTurn gives the session's turn, or its place in the queue for one, to the
-// next. t.mu is held.
-func (t *transfers) endTurn(s *session) {
-	if s.waits {
-		s.waits = false
-		t.turnQueue = without(t.turnQueue, s)
-	}
-	if !s.turn {
+// endTurn gives the source's turn to the next that waits for one.
+// t.mu is held.
+func (t *transfers) endTurn(src *source) {
+	if !src.turn {
 		return
 	}
-	s.turn = false
+	src.turn = false
 	t.turns--
 	if len(t.turnQueue) > 0 {
-		n := t.turnQueue[0]
+		next := t.turnQueue[0]
 		t.turnQueue = t.turnQueue[1:]
 		t.turns++
-		n.waits, n.turn, n.turnAt = false, true, time.Now()
-		n.src.poke()
+		next.waits, next.turn, next.turnAt = false, true, time.Now()
+		next.poke()
 	}
+}
+
+// leaveTurns takes a source out of the queue for turns. t.mu is held.
+func (t *transfers) leaveTurns(src *source) {
+	if src.waits {
+		src.waits = false
+		t.turnQueue = without(t.turnQueue, src)
+	}
+	t.endTurn(src)
 }

@@ -62,7 +62,7 @@ func (b *box) arrivals() int {
 func TestFetchManySmall(t *testing.T) {
 	bubble(t, func(t *testing.T, n *network) {
 		a, b := newBox(n), newBox(n)
-		ws := a.dropMany(2000, func(i int) (string, []byte) {
+		ws := a.dropMany(1000, func(i int) (string, []byte) {
 			return fmt.Sprintf("small/%d.txt", i), noise(uint64(i), 100+i)
 		})
 		var total int64

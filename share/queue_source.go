@@ -54,8 +54,12 @@ type source struct {
 	guesses   int  // questions of the last guess that are out
 	guessed   bool // one of them came true
 
-	faults  int
+	faults  int       // streams that broke, since one answered
 	quietTo time.Time // not to be asked before
+
+	turn   bool // it may be asked, see transfers.takeTurn
+	waits  bool // it is in transfers.turnQueue
+	turnAt time.Time
 
 	tell   []record.CID
 	tellAt time.Time
