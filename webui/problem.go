@@ -115,15 +115,15 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, p problem) {
 		}})
 		return
 	}
-	v := problemView{frame: s.frame(r, lang), Title: lang.T("problem.title." + p.code), Text: lang.problem(p), Code: p.code}
+	v := problemView{frame: s.frame(r, lang), Title: lang.T("problem.title." + p.code), Text: lang.problem(p)}
 	v.Wrong = p.code == codeWrongHost
 	s.writePage(w, r, p.status, "problem", v)
 }
 
 type problemView struct {
 	frame
-	Title, Text, Code string
-	Wrong             bool // asked under a foreign host: nothing of the box is shown but its address
+	Title, Text string
+	Wrong       bool // asked under a foreign host: nothing of the box is shown but its address
 }
 
 // problem is the sentence for p.

@@ -144,6 +144,7 @@ export class Chat {
   }
 
   private fit(): void {
+    this.text.dir = this.text.value ? "auto" : ""; // an empty field has the page's direction
     const lines = this.text.value.split("\n").length;
     this.text.rows = Math.max(2, Math.min(6, Math.max(lines, Math.ceil(this.text.value.length / 34))));
   }

@@ -41,6 +41,7 @@ export class QueueView {
   private draw(now: number): void {
     const items = this.queue().items;
     this.root.hidden = items.length === 0;
+    must("drop").classList.toggle("busy", items.length > 0);
     const shown = choose(items);
     const wanted: Element[] = shown.map((item) => {
       let row = this.rows.get(item.id);
