@@ -275,15 +275,15 @@ func (l *library) offer(ctx context.Context, files ...record.File) error {
 
 // withdraw publishes takedowns for records of this node.
 func (l *library) withdraw(ctx context.Context, offers []offer) error {
-	now := l.clock.Now()
+	now := l.clock.Now().UnixMilli()
 	var recs []*record.Record
 	for _, o := range offers {
-		r, err := l.key.sign(record.Draft{
-			Created: now, Expires: time.UnixMilli(o.expires), Body: record.Takedown{Target: o.id},
-		})
-		if errors.Is(err, record.ErrTimes) {
-			continue // its life is over this very moment
+		if o.expires <= now {
+			continue // it ends by itself, this very moment
 		}
+		r, err := l.key.sign(record.Draft{
+			Created: timeOf(max(now, o.created)), Expires: timeOf(o.expires), Body: record.Takedown{Target: o.id},
+		})
 		if err != nil {
 			return fmt.Errorf("withdraw file: %w", err)
 		}
@@ -305,7 +305,7 @@ func (l *library) Appeared(ctx context.Context, files []share.File) error {
 		}
 		bodies = append(bodies, record.File{
 			Name: name, CID: f.CID, Size: uint64(f.Size), MediaType: mediaType(name),
-			Modified: uint64(max(f.Modified.UnixMilli(), 0)),
+			Modified: sharedAt(f.Modified),
 		})
 	}
 	if len(bodies) == 0 {
@@ -370,6 +370,12 @@ func (l *library) reissue(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// sharedAt is a modification time as the record of a file that an operator
+// shares carries it. It is never 0, by which fromFolder knows a drop.
+func sharedAt(t time.Time) uint64 {
+	return uint64(min(max(t.UnixMilli(), 1), record.MaxTime))
 }
 
 // fromFolder reports whether an operator shares the file, from the folder or by

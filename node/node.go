@@ -204,7 +204,7 @@ func (n *Node) wire(ctx context.Context) (err error) {
 	}
 	n.finder = discovery.New(discovery.Self{
 		ID: n.key.Key().String(), Instance: instance, Name: n.name, Protocol: protocolVersion,
-		Port: uint16(listenPort(n.host.Network())), HTTPPort: uint16(n.httpPort()),
+		Port: uint16(listenPort(n.host.Network())), HTTPPort: uint16(n.announcedPort()),
 	}, n.peers, discovery.Options{Logger: n.log})
 	return n.library.load(ctx)
 }

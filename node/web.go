@@ -250,6 +250,15 @@ func (n *Node) hostName() string { return discovery.HostName(n.key.Key().String(
 // httpPort is the TCP port of the page.
 func (n *Node) httpPort() int { return n.web.Addr().(*net.TCPAddr).Port }
 
+// announcedPort is the page's port for others to be told, 0 where the page is
+// for this machine alone.
+func (n *Node) announcedPort() int {
+	if n.web.Addr().(*net.TCPAddr).IP.IsLoopback() {
+		return 0
+	}
+	return n.httpPort()
+}
+
 // urls lists where the page is found, the address that most visitors can use
 // first.
 func (n *Node) urls() []string {
