@@ -18,16 +18,13 @@ import (
 // each other where there are only link-local addresses, and what a phone drops
 // at one is on the pages of all.
 func TestThreeBoxes(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		family Family
-	}{{"v4", V4Only}, {"v6", V6Only}} {
-		t.Run(c.name, func(t *testing.T) { threeBoxes(t, c.name, c.family) })
+	for _, f := range []Family{V4Only, V6Only} {
+		t.Run(f.String(), func(t *testing.T) { threeBoxes(t, f) })
 	}
 }
 
-func threeBoxes(t *testing.T, name string, family Family) {
-	l := NewLan(t, "three"+name, 4, family)
+func threeBoxes(t *testing.T, family Family) {
+	l := NewLan(t, "three", 4, family)
 	phone := l.Hosts[3]
 	boxes := []*Box{StartBox(t, l.Hosts[0], "atelier"), StartBox(t, l.Hosts[1], "bateau"), StartBox(t, l.Hosts[2], "cantine")}
 	a, b, c := boxes[0], boxes[1], boxes[2]

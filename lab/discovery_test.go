@@ -5,6 +5,7 @@ package lab
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -23,12 +24,9 @@ const (
 const grain = 500 * time.Millisecond
 
 func TestFirstContact(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		family Family
-	}{{"both", Both}, {"v4", V4Only}, {"v6", V6Only}} {
-		t.Run(c.name, func(t *testing.T) {
-			l := NewLan(t, "contact"+c.name, 2, c.family)
+	for _, f := range []Family{Both, V4Only, V6Only} {
+		t.Run(f.String(), func(t *testing.T) {
+			l := NewLan(t, "contact", 2, f)
 			a, b := StartBox(t, l.Hosts[0], "aube"), StartBox(t, l.Hosts[1], "brume")
 			meet(t, "started one after the other", contactLimit, a, b)
 			b.Stop()
@@ -76,12 +74,9 @@ func TestSilence(t *testing.T) {
 // TestInterfacesComeAndGo: a box that starts without a network, gets one, loses
 // it and gets another is found each time.
 func TestInterfacesComeAndGo(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		family Family
-	}{{"v4", V4Only}, {"v6", V6Only}} {
-		t.Run(c.name, func(t *testing.T) {
-			l := NewLan(t, "ifaces"+c.name, 2, c.family)
+	for _, f := range []Family{V4Only, V6Only} {
+		t.Run(f.String(), func(t *testing.T) {
+			l := NewLan(t, "ifaces", 2, f)
 			late := l.Hosts[1]
 			late.RemoveCable()
 			a, b := StartBox(t, l.Hosts[0], "est"), StartBox(t, late, "fjord")
@@ -118,15 +113,18 @@ func TestNewAddress(t *testing.T) {
 // TestAvahiBesides: a Bonjour browser on the same machine, started before or
 // after the box, shares the port with it and sees every box by both services.
 func TestAvahiBesides(t *testing.T) {
-	for _, first := range []string{"avahi", "boucan"} {
-		t.Run(first+" first", func(t *testing.T) {
-			l := NewLan(t, "avahi"+first, 2, Both)
+	for _, c := range []struct {
+		first  string
+		family Family
+	}{{"avahi", Both}, {"boucan", Both}, {"avahi", V6Only}} {
+		t.Run(fmt.Sprintf("%s first, %v", c.first, c.family), func(t *testing.T) {
+			l := NewLan(t, "avahi", 2, c.family)
 			var a *Box
-			if first == "boucan" {
+			if c.first == "boucan" {
 				a = StartBox(t, l.Hosts[0], "île")
 			}
 			avahi := StartAvahi(t, l.Hosts[0])
-			if first == "avahi" {
+			if c.first == "avahi" {
 				eventually(t, 10*time.Second, "avahi answers", func() error { _, err := avahi.Browse("_none._tcp"); return err })
 				a = StartBox(t, l.Hosts[0], "île")
 			}
@@ -139,17 +137,25 @@ func TestAvahiBesides(t *testing.T) {
 	}
 }
 
-// sees fails unless avahi resolves the service on each host's addresses.
+// sees fails unless avahi resolves the service on each host, over each family
+// that is spoken, to an address of that host.
 func sees(a *Avahi, service string, hosts ...*Host) error {
 	found, err := a.Browse(service)
 	if err != nil {
 		return err
 	}
-	all := strings.Join(found, "\n")
 	for _, h := range hosts {
-		for _, addr := range h.addrs() {
-			if !strings.Contains(all, ";"+addr.String()+";") {
-				return fmt.Errorf("no instance at %v in:\n%s", addr, all)
+		for _, over := range h.addrs() {
+			family := ";IPv4;"
+			if over.Is6() {
+				family = ";IPv6;"
+			}
+			if !slices.ContainsFunc(found, func(line string) bool {
+				return strings.Contains(line, family) && slices.ContainsFunc(h.addrs(), func(at netip.Addr) bool {
+					return strings.Contains(line, ";"+at.String()+";")
+				})
+			}) {
+				return fmt.Errorf("host %d not seen over%s in:\n%s", h.N, family, strings.Join(found, "\n"))
 			}
 		}
 	}

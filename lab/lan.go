@@ -30,6 +30,8 @@ const (
 	V6Only        // fe80:: only
 )
 
+func (f Family) String() string { return [...]string{"v4 and v6", "v4 only", "v6 only"}[f] }
+
 // Lan is one bridge and the hosts on it.
 type Lan struct {
 	t      testing.TB

@@ -13,12 +13,9 @@ import (
 
 // TestTheLabItself: cables carry what they should and nothing else.
 func TestTheLabItself(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		family Family
-	}{{"both", Both}, {"v4", V4Only}, {"v6", V6Only}} {
-		t.Run(c.name, func(t *testing.T) {
-			l := NewLan(t, "lan"+c.name, 3, c.family)
+	for _, f := range []Family{Both, V4Only, V6Only} {
+		t.Run(f.String(), func(t *testing.T) {
+			l := NewLan(t, "lan", 3, f)
 			for _, h := range l.Hosts {
 				h.listen(t)
 			}
