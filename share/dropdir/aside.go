@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
+	"time"
 )
 
 // Aside is a file of ours that is being written and has no place among
@@ -161,7 +163,7 @@ func (d *Dir) WriteAll(ctx context.Context, contents [][]byte) ([]*Aside, error)
 	if err != nil {
 		return nil, err
 	}
-	whole := h.traits.wholeSync && len(contents) >= together
+	whole := len(contents) >= together && h.maySyncWhole(time.Now())
 	files := make([]*Aside, 0, len(contents))
 	for _, content := range contents {
 		if err = ctx.Err(); err != nil {
@@ -183,7 +185,7 @@ func (d *Dir) WriteAll(ctx context.Context, contents [][]byte) ([]*Aside, error)
 	switch {
 	case err != nil:
 	case whole:
-		err = diskError(syncWhole(h.incoming))
+		err = h.syncWhole(len(files))
 	default:
 		err = syncEach(files)
 	}
@@ -221,22 +223,51 @@ func (d *Dir) SyncByHand(paths []string) error {
 	if err != nil || len(paths) == 0 {
 		return err
 	}
-	if h.traits.wholeSync {
-		return diskError(syncWhole(h.incoming))
+	if h.maySyncWhole(time.Now()) {
+		return h.syncWhole(len(paths))
 	}
-	for _, path := range paths {
-		f, err := h.root.Open(path)
-		if gone(err) {
-			continue
+	for some := range slices.Chunk(paths, 128) {
+		var files []*Aside // not ours; for syncing only
+		for _, path := range some {
+			f, openErr := h.root.OpenFile(path, os.O_RDONLY|openFlags, 0)
+			switch {
+			case openErr == nil:
+				files = append(files, &Aside{file: f})
+			case !gone(openErr):
+				err = errors.Join(err, openErr)
+			}
 		}
-		if err == nil {
-			err = errors.Join(f.Sync(), f.Close())
+		err = errors.Join(err, syncEach(files))
+		for _, a := range files {
+			err = errors.Join(err, a.Close())
 		}
 		if err != nil {
 			return diskError(err)
 		}
 	}
 	return nil
+}
+
+// Syncing the whole file system waits for everything that anybody wrote there.
+// Where that turns out to take long, files are synced one by one for a while.
+const (
+	wholeSyncBase    = 50 * time.Millisecond
+	wholeSyncEach    = time.Millisecond
+	wholeSyncAvoided = 30 * time.Second
+)
+
+func (h *handle) maySyncWhole(now time.Time) bool {
+	return h.traits.wholeSync && now.UnixNano() >= h.avoidWhole.Load()
+}
+
+// syncWhole makes files durable together with all else.
+func (h *handle) syncWhole(files int) error {
+	began := time.Now()
+	err := diskError(syncWhole(h.incoming))
+	if now := time.Now(); now.Sub(began) > wholeSyncBase+time.Duration(files)*wholeSyncEach {
+		h.avoidWhole.Store(now.Add(wholeSyncAvoided).UnixNano())
+	}
+	return err
 }
 
 // Space is the room on the file system, in bytes.

@@ -74,6 +74,8 @@ type handle struct {
 	incoming *os.File
 	partial  *os.File
 	traits   traits
+
+	avoidWhole atomic.Int64 // Unix nanoseconds, see maySyncWhole
 }
 
 // traits are what the folder's file system can and cannot do.
