@@ -49,7 +49,7 @@ func Visit(from *Host, b *Box) *Visitor {
 	return NewVisitor(from, net.JoinHostPort(b.Addr().String(), port))
 }
 
-// StatusError is an answer other than 200.
+// StatusError is an answer that reports a failure.
 type StatusError struct {
 	Status int
 	Body   string
@@ -69,11 +69,31 @@ func (v *Visitor) Get(where string) (string, error) {
 	return whole(resp)
 }
 
+// RefusedError is a page that says a drop was not saved.
+type RefusedError struct{ Page string }
+
+func (e *RefusedError) Error() string { return "the page says that nothing was saved" }
+
 // Drop sends one file through the page's form, with the name as the browser
-// has it, and returns the page that came back.
+// has it, and returns the page that came back. Without an error that page said
+// that the file is saved.
 func (v *Visitor) Drop(name string, r io.Reader) (string, error) {
 	body, contentType := form(name, r)
 	resp, err := v.do(http.MethodPost, "/", contentType, body)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	page, err := whole(resp)
+	if err == nil && strings.Contains(page, `data-state="refused"`) {
+		return page, &RefusedError{page}
+	}
+	return page, err
+}
+
+// Send is a drop as the page's script does it, and returns what the API said.
+func (v *Visitor) Send(name string, r io.Reader) (string, error) {
+	resp, err := v.do(http.MethodPost, "/api/v1/files?"+url.Values{"name": {name}}.Encode(), "application/octet-stream", r)
 	if err != nil {
 		return "", err
 	}
@@ -190,7 +210,7 @@ func whole(resp *http.Response) (string, error) {
 	if _, err := io.Copy(&b, io.LimitReader(resp.Body, most)); err != nil {
 		return "", err
 	}
-	if resp.StatusCode != http.StatusOK {
+	if resp.StatusCode/100 != 2 {
 		return b.String(), &StatusError{resp.StatusCode, b.String()}
 	}
 	return b.String(), nil
