@@ -60,7 +60,7 @@ func (f frame) Link(to string) string {
 // no address of its own to come back to; the home page stands in for it.
 func (f frame) InLanguage(code string) string {
 	q := url.Values{"lang": {code}}
-	if text := f.query.Get("q"); text != "" && f.Path == "/" {
+	if text := searchText(f.query); text != "" && f.Path == "/" {
 		q.Set("q", text)
 	}
 	to := "/"
@@ -184,7 +184,7 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 // queryOf reads q, offset and limit. It reports errMalformed for numbers that
 // are none or out of range.
 func queryOf(v url.Values, otherwise int) (Query, error) {
-	q := Query{Text: record.CleanLine(cut(v.Get("q"), 4*MaxQuery), MaxQuery), Limit: otherwise}
+	q := Query{Text: searchText(v), Limit: otherwise}
 	for _, n := range []struct {
 		name     string
 		to       *int
@@ -200,6 +200,10 @@ func queryOf(v url.Values, otherwise int) (Query, error) {
 		*n.to = i
 	}
 	return q, nil
+}
+
+func searchText(v url.Values) string {
+	return record.CleanLine(cut(v.Get("q"), 4*MaxQuery), MaxQuery)
 }
 
 func cut(s string, most int) string { return s[:min(len(s), most)] }

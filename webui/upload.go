@@ -69,6 +69,13 @@ func (s *Server) dropForm(w http.ResponseWriter, r *http.Request) {
 
 // dropParts keeps the files of a form in the order in which they come.
 func (s *Server) dropParts(r *http.Request, body *pacedBody) ([]outcome, error) {
+	// net/http looks at the request's own body when it ends the answer, so that
+	// stays as it is.
+	r = r.WithContext(r.Context())
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{body, r.Body}
 	form, err := r.MultipartReader()
 	if err != nil {
 		return nil, errMalformed
@@ -207,10 +214,6 @@ func (s *Server) paced(w http.ResponseWriter, r *http.Request) *pacedBody {
 	}
 	p.extend(time.Now())
 	p.left = time.Now()
-	r.Body = struct {
-		io.Reader
-		io.Closer
-	}{p, r.Body}
 	return p
 }
 

@@ -292,6 +292,9 @@ func (b *Box) Hear(m webui.Message) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.messages = append(b.messages, m)
+	slices.SortStableFunc(b.messages, func(x, y webui.Message) int {
+		return cmp.Or(cmp.Compare(x.At.UnixMilli(), y.At.UnixMilli()), bytes.Compare(x.ID[:], y.ID[:]))
+	})
 	b.spreadLocked(event{message: m})
 }
 
