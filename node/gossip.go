@@ -94,6 +94,9 @@ func (g *gossip) Push(ctx context.Context, raw []byte) error { return g.topic.Pu
 
 var _ replica.Pusher = (*gossip)(nil)
 
+// audience is how many connected peers have joined the topic.
+func (g *gossip) audience() int { return len(g.topic.ListPeers()) }
+
 // messageID names a message by its bytes: a record has one encoding, so it is
 // one message whoever pushes it.
 func messageID(m *pb.Message) string {

@@ -371,11 +371,22 @@ func (l listener) Changed(added, removed []*record.Record) {
 type pusher struct{ n *Node }
 
 func (p pusher) Push(ctx context.Context, raw []byte) error {
-	if g := p.n.gossip.Load(); g != nil {
-		return g.Push(ctx, raw)
+	g := p.n.gossip.Load()
+	if g == nil {
+		return nil // nobody is connected yet; reconciling brings it
 	}
-	return nil // nobody is connected yet; reconciling brings it
+	if err := g.Push(ctx, raw); err != nil {
+		return err
+	}
+	if g.audience() < p.n.peers.connected() {
+		return errDeaf
+	}
+	return nil
 }
+
+// errDeaf says that a push cannot have reached everybody: a peer is connected
+// whose gossip has not joined yet. The record set then reconciles soon.
+var errDeaf = errors.New("a connected peer does not hear pushes yet")
 
 // gate counts what is running so that closing can wait for it.
 type gate struct {
