@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 )
 
 // Sizes of the generated input.
@@ -27,19 +28,26 @@ type Item struct {
 	Name string // path with forward slashes
 	Size int64  // bytes
 	open func() io.Reader
+	sum  func() [sha256.Size]byte // of all bytes, taken once
+}
+
+func newItem(name string, size int64, open func() io.Reader) Item {
+	i := Item{Name: name, Size: size, open: open}
+	i.sum = sync.OnceValue(func() [sha256.Size]byte {
+		h := sha256.New()
+		if _, err := io.Copy(h, i.Open()); err != nil {
+			panic(err) // neither a generator nor a hash fails
+		}
+		return [sha256.Size]byte(h.Sum(nil))
+	})
+	return i
 }
 
 // Open reads the item's bytes from the start.
 func (i Item) Open() io.Reader { return io.LimitReader(i.open(), i.Size) }
 
 // Sum is the SHA-256 of the item's bytes.
-func (i Item) Sum() [sha256.Size]byte {
-	h := sha256.New()
-	if _, err := io.Copy(h, i.Open()); err != nil {
-		panic(err) // neither a generator nor a hash fails
-	}
-	return [sha256.Size]byte(h.Sum(nil))
-}
+func (i Item) Sum() [sha256.Size]byte { return i.sum() }
 
 // Write makes the file of the item below dir, with its folders.
 func (i Item) Write(dir string) error {
@@ -71,9 +79,9 @@ func (in Input) Photos(n int) []Item {
 	for i := range items {
 		name := fmt.Sprintf("photos/%02d/IMG_%04d.jpg", i/100, i)
 		original := originals[i%len(originals)]
-		items[i] = Item{Name: name, Size: int64(len(original)), open: func() io.Reader {
+		items[i] = newItem(name, int64(len(original)), func() io.Reader {
 			return bytes.NewReader(retake(original, in.random(name)))
-		}}
+		})
 	}
 	return items
 }
@@ -113,14 +121,14 @@ func (in Input) Names() []Item {
 	for i, name := range names {
 		items[i] = in.noise(name, 100+int64(i))
 	}
-	return append(items, Item{Name: "empty.txt", open: nothing}, Item{Name: "folder/also empty", open: nothing})
+	return append(items, newItem("empty.txt", 0, nothing), newItem("folder/also empty", 0, nothing))
 }
 
 func nothing() io.Reader { return bytes.NewReader(nil) }
 
 // noise is an item of random bytes.
 func (in Input) noise(name string, size int64) Item {
-	return Item{Name: name, Size: size, open: func() io.Reader { return in.random(name) }}
+	return newItem(name, size, func() io.Reader { return in.random(name) })
 }
 
 // generator is both halves of a random source: bytes and numbers.
