@@ -341,7 +341,12 @@ func (b *box) Arrived(_ context.Context, cids []record.CID) error {
 // drop puts bytes into a box as a visitor would, and returns what others want.
 func (b *box) drop(name string, data []byte) share.Wanted {
 	b.t.Helper()
-	d, err := b.blobs.Drop(context.Background(), name, bytes.NewReader(data))
+	return b.dropReader(name, bytes.NewReader(data))
+}
+
+func (b *box) dropReader(name string, r io.Reader) share.Wanted {
+	b.t.Helper()
+	d, err := b.blobs.Drop(context.Background(), name, r)
 	if err != nil {
 		b.t.Errorf("drop %s: %v", name, err)
 	}

@@ -114,7 +114,10 @@ func (t *transfers) workChunk(k task) {
 	if !t.beginWrite(k.p, k.chunk) {
 		return
 	}
-	t.endWrite(k.p, k.chunk, k.p.land.write(k.chunk, k.data))
+	k.p.disk.Lock()
+	err := k.p.land.write(k.chunk, k.data)
+	k.p.disk.Unlock()
+	t.endWrite(k.p, k.chunk, err)
 }
 
 // beginWrite reports whether a verified chunk is to be written.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/bits"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -42,6 +43,10 @@ const (
 // pull is a blob of several chunks whose manifest is known. transfers.mu guards
 // its fields; m does not change, and land is set before the pull is ready.
 type pull struct {
+	// disk lets one worker write at a time. The kernel would let in no more
+	// either, and would burn what the others could hash with in waiting.
+	disk sync.Mutex
+
 	w       *wish
 	m       Manifest
 	land    *landing
