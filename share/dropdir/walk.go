@@ -30,12 +30,13 @@ type Entry struct {
 // Same reports whether the file is the one that was seen as old: neither
 // written nor replaced since.
 func (e Entry) Same(old Entry) bool {
-	return e.Size == old.Size && e.Modified.Equal(old.Modified) && (e.Inode == old.Inode || e.Inode == 0 || old.Inode == 0)
+	return e.Size == old.Size && e.Modified.UnixNano() == old.Modified.UnixNano() &&
+		(e.Inode == old.Inode || e.Inode == 0 || old.Inode == 0)
 }
 
-// namesAtOnce is how many names of one folder a walk holds. A larger folder is
-// read several times.
-const namesAtOnce = 32 << 10
+// listAtOnce is how many names of one folder a walk holds, at about 100 bytes
+// each. A larger folder is read several times.
+const listAtOnce = 16 << 10
 
 // Walk yields every file at or below path, all of the folder where it is
 // empty, in the order of their paths' bytes. Hidden files, links, devices and
@@ -46,7 +47,7 @@ func (d *Dir) Walk(ctx context.Context, path string, yield func(Entry) error) er
 	if err != nil {
 		return err
 	}
-	w := walker{ctx: ctx, h: h, atOnce: namesAtOnce, yield: yield}
+	w := walker{ctx: ctx, h: h, atOnce: listAtOnce, yield: yield}
 	if path == "" {
 		return w.folder(h.root, "", 1)
 	}
@@ -59,8 +60,10 @@ func (d *Dir) Walk(ctx context.Context, path string, yield func(Entry) error) er
 		return nil
 	case err != nil:
 		return yield(Entry{Path: path, Unreadable: true})
+	case fi.Mode().IsRegular():
+		return yield(h.entry(path, fi))
 	case !fi.IsDir():
-		return w.file(fi, path)
+		return nil
 	}
 	return w.below(h.root, path, path+"/", strings.Count(path, "/")+2)
 }
@@ -181,75 +184,71 @@ func (w *walker) below(root *os.Root, name, prefix string, depth int) error {
 // folder walks one open folder.
 func (w *walker) folder(root *os.Root, prefix string, depth int) error {
 	for after, more := "", true; more; {
-		var names []string
+		var list []listed
 		var err error
-		names, more, err = namesAfter(root, after, w.atOnce)
+		list, more, err = w.h.list(root, after, w.atOnce)
 		if err != nil {
 			return w.yield(Entry{Path: prefix, Unreadable: true})
 		}
-		for _, name := range names {
+		for _, l := range list {
 			if err := w.ctx.Err(); err != nil {
 				return err
 			}
-			if folder, ok := strings.CutSuffix(name, "/"); ok {
-				err = w.below(root, folder, prefix+name, depth+1)
-			} else {
-				err = w.named(root, name, prefix+name)
+			path := prefix + l.name
+			if folder, ok := strings.CutSuffix(l.name, "/"); ok {
+				err = w.below(root, folder, path, depth+1)
+			} else if len(path) <= MaxPath {
+				err = w.yield(l.entry(path))
 			}
 			if err != nil {
 				return err
 			}
-			after = name
+			after = l.name
 		}
 	}
 	return nil
 }
 
-func (w *walker) named(root *os.Root, name, path string) error {
-	fi, err := root.Lstat(name)
-	switch {
-	case gone(err):
-		return nil
-	case err != nil:
-		return w.yield(Entry{Path: path, Unreadable: true})
-	}
-	return w.file(fi, path)
+// listed is one name of a folder, in little room. A folder's name ends in a
+// slash, which makes the order of names that of whole paths.
+type listed struct {
+	name              string
+	size              int64
+	modified, changed int64 // Unix nanoseconds
+	inode             uint64
 }
 
-func (w *walker) file(fi fs.FileInfo, path string) error {
-	if !fi.Mode().IsRegular() || len(path) > MaxPath {
-		return nil
+func (l listed) entry(path string) Entry {
+	return Entry{
+		Path: path, Size: l.size, Modified: time.Unix(0, l.modified), Changed: time.Unix(0, l.changed),
+		Inode: l.inode, Temporary: Temporary(l.name),
 	}
-	return w.yield(w.h.entry(path, fi))
 }
 
-// namesAfter lists up to most names of a folder that come after the given one,
-// sorted, and whether there are more. A folder's name ends in a slash, which
-// makes the order that of whole paths.
-func namesAfter(root *os.Root, after string, most int) (names []string, more bool, err error) {
+// list lists up to most names of a folder that come after the given one, in
+// order, and whether there are more.
+func (h *handle) list(root *os.Root, after string, most int) (list []listed, more bool, err error) {
 	f, err := root.Open(".")
 	if err != nil {
 		return nil, false, err
 	}
 	defer f.Close()
+	byName := func(a, b listed) int { return strings.Compare(a.name, b.name) }
 	const readAtOnce = 256
 	for {
-		entries, err := f.ReadDir(readAtOnce)
-		for _, e := range entries {
-			name := e.Name()
-			if Hidden(name) || !e.IsDir() && !e.Type().IsRegular() {
-				continue
+		found, err := f.ReadDir(readAtOnce)
+		for _, d := range found {
+			l, ok, err := h.listed(d)
+			if err != nil {
+				return nil, false, err
 			}
-			if e.IsDir() {
-				name += "/"
-			}
-			if name > after {
-				names = append(names, name)
+			if ok && l.name > after {
+				list = append(list, l)
 			}
 		}
-		if len(names) >= 2*most {
-			slices.Sort(names)
-			names, more = slices.Delete(names, most, len(names)), true
+		if len(list) >= 2*most {
+			slices.SortFunc(list, byName)
+			list, more = slices.Delete(list, most, len(list)), true
 		}
 		if errors.Is(err, io.EOF) {
 			break
@@ -258,11 +257,37 @@ func namesAfter(root *os.Root, after string, most int) (names []string, more boo
 			return nil, false, err
 		}
 	}
-	slices.Sort(names)
-	if len(names) > most {
-		names, more = names[:most], true
+	slices.SortFunc(list, byName)
+	if len(list) > most {
+		list, more = list[:most], true
 	}
-	return names, more, nil
+	return list, more, nil
+}
+
+// listed is what a walk needs of a name; false for what it leaves out.
+func (h *handle) listed(d fs.DirEntry) (listed, bool, error) {
+	name := d.Name()
+	if Hidden(name) {
+		return listed{}, false, nil
+	}
+	if d.IsDir() {
+		return listed{name: name + "/"}, true, nil
+	}
+	if !d.Type().IsRegular() {
+		return listed{}, false, nil
+	}
+	fi, err := d.Info()
+	if gone(err) {
+		return listed{}, false, nil
+	}
+	if err != nil {
+		return listed{}, false, err
+	}
+	if !fi.Mode().IsRegular() {
+		return listed{}, false, nil
+	}
+	e := h.entry(name, fi)
+	return listed{name, e.Size, e.Modified.UnixNano(), e.Changed.UnixNano(), e.Inode}, true, nil
 }
 
 // IsFolder reports whether a folder, and no link to one, is at path.
