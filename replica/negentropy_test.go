@@ -306,62 +306,6 @@ func sameIDs(t *testing.T, what string, got []record.ID, want []string) {
 	}
 }
 
-// TestOrder holds the blocked order against a sorted slice.
-func TestOrder(t *testing.T) {
-	rng := rand.New(rand.NewPCG(3, 4))
-	o := newOrder()
-	var model []item
-	for step := range 20000 {
-		it := item{created: rng.Uint64N(500), id: numbered(rng.IntN(6000))}
-		at, found := slices.BinarySearchFunc(model, it, item.compare)
-		if rng.IntN(5) < 3-step/10000 {
-			if o.insert(it) == found {
-				t.Fatal("insert disagrees about what was there")
-			}
-			if !found {
-				model = slices.Insert(model, at, it)
-			}
-		} else {
-			if o.remove(it) != found {
-				t.Fatal("remove disagrees about what was there")
-			}
-			if found {
-				model = slices.Delete(model, at, at+1)
-			}
-		}
-		if step%100 == 0 {
-			o.settle()
-			checkOrder(t, o, model, rng)
-		}
-	}
-}
-
-func checkOrder(t *testing.T, o *order, model []item, rng *rand.Rand) {
-	t.Helper()
-	if o.size() != len(model) {
-		t.Fatalf("size %d, want %d", o.size(), len(model))
-	}
-	lo := rng.IntN(len(model) + 1)
-	hi := lo + rng.IntN(len(model)-lo+1)
-	var s sum
-	for _, it := range model[lo:hi] {
-		s = s.plus(sumOf(it.id))
-	}
-	if o.fingerprint(lo, hi) != s.fingerprint(hi-lo) {
-		t.Fatalf("fingerprint of [%d, %d) of %d is wrong", lo, hi, len(model))
-	}
-	next := lo
-	for i, it := range o.all(lo, hi) {
-		if i != next || it != model[i] || o.at(i) != it || o.lowerBound(it) != i || !o.contains(it) {
-			t.Fatalf("item %d is wrong", i)
-		}
-		next++
-	}
-	if next != hi {
-		t.Fatalf("walk ended at %d, want %d", next, hi)
-	}
-}
-
 // FuzzNegentropy: any bytes are answered within the limit or refused, and a reply
 // is itself a message that the other side accepts.
 func FuzzNegentropy(f *testing.F) {

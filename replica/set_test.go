@@ -266,7 +266,7 @@ func TestManyAddAtOneTime(t *testing.T) {
 		now, heard := newClock(), newJournal(t)
 		s := open(t, log, replica.Options{Now: now.Now, Listener: heard})
 		var recs []*record.Record
-		for i := range 64 {
+		for i := range 32 {
 			recs = append(recs, message(t, i%4, epoch.Add(time.Duration(i)), "r", fmt.Sprint(i)))
 		}
 		var wg sync.WaitGroup

@@ -156,12 +156,14 @@ func TestRetrust(t *testing.T) {
 			Now: newClock().Now, Listener: heard,
 			Trusted: func(k record.Key) bool { return k == moderator },
 		})
-		var files []*record.Record
+		var files, downs []*record.Record
 		for i := range 700 { // more than one page
 			f := file(t, 0, epoch, fmt.Sprint(i))
 			files = append(files, f)
-			add(t, s, nil, f, takedown(t, 1, epoch, f, ""))
+			downs = append(downs, takedown(t, 1, epoch, f, ""))
 		}
+		add(t, s, nil, files...)
+		add(t, s, nil, downs...)
 		add(t, s, nil, takedown(t, 0, epoch, files[0], "")) // holds whoever is trusted
 		heard.take()
 		moderator = public(1)
