@@ -7,7 +7,10 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -28,30 +31,45 @@ func (s source) isTest() bool {
 	return strings.HasSuffix(s.path, "_test.go") || strings.HasPrefix(s.path, "lab/")
 }
 
+// TestTestsNeitherSkipNorSleep: within a bubble of testing/synctest a sleep is
+// how the clock is moved, and takes no time. Everywhere else it is a guess.
 func TestTestsNeitherSkipNorSleep(t *testing.T) {
-	for _, s := range sources(t) {
+	all := sources(t)
+	bubbles := make(map[string]bool) // folders whose tests run in bubbles
+	for _, s := range all {
+		if s.imports("testing/synctest") {
+			bubbles[path.Dir(s.path)] = true
+		}
+	}
+	for _, s := range all {
 		if !s.isTest() {
 			continue
 		}
+		real := !bubbles[path.Dir(s.path)] || bytes.HasPrefix(s.text, []byte("//go:build lab"))
 		s.calls(func(pos token.Position, on, name string) {
 			switch {
 			case name == "Skip" || name == "Skipf" || name == "SkipNow":
 				t.Errorf("%s: a test that skips tells nothing: let it fail", pos)
-			case on == "time" && name == "Sleep":
+			case real && on == "time" && name == "Sleep":
 				t.Errorf("%s: wait for the condition, or run under synctest", pos)
 			}
 		})
 	}
 }
 
-// TestContextComesFromTheCaller: only the program decides when things end.
+// TestContextComesFromTheCaller: only the program decides when things end. The
+// one call that waits for nothing is slog's Enabled, which wants one all the same.
 func TestContextComesFromTheCaller(t *testing.T) {
 	for _, s := range sources(t) {
 		if s.isTest() || strings.HasPrefix(s.path, "cmd/") {
 			continue
 		}
+		asked := make(map[int]bool) // lines that ask a logger
 		s.calls(func(pos token.Position, on, name string) {
-			if on == "context" && (name == "Background" || name == "TODO") {
+			switch {
+			case name == "Enabled":
+				asked[pos.Line] = true
+			case on == "context" && (name == "Background" || name == "TODO") && !asked[pos.Line]:
 				t.Errorf("%s: take the caller's context", pos)
 			}
 		})
@@ -83,7 +101,7 @@ func TestPackagesIntroduceThemselves(t *testing.T) {
 		if strings.HasSuffix(s.path, "_test.go") {
 			continue
 		}
-		dir := filepath.Dir(s.path)
+		dir := path.Dir(s.path)
 		seen[dir] = true
 		said[dir] = said[dir] || s.file.Doc != nil
 	}
@@ -92,6 +110,11 @@ func TestPackagesIntroduceThemselves(t *testing.T) {
 			t.Errorf("%s has no package comment", dir)
 		}
 	}
+}
+
+// imports reports whether the file imports the package of that path.
+func (s source) imports(name string) bool {
+	return slices.ContainsFunc(s.file.Imports, func(i *ast.ImportSpec) bool { return i.Path.Value == strconv.Quote(name) })
 }
 
 // calls calls f for each call of the form on.name(…) in the file.
@@ -116,7 +139,7 @@ func (s source) calls(f func(pos token.Position, on, name string)) {
 func sources(t *testing.T) []source {
 	t.Helper()
 	var all []source
-	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -127,19 +150,19 @@ func sources(t *testing.T) []source {
 			}
 			return nil
 		}
-		if filepath.Ext(path) != ".go" {
+		if filepath.Ext(file) != ".go" {
 			return nil
 		}
-		text, err := os.ReadFile(path)
+		text, err := os.ReadFile(file)
 		if err != nil {
 			return err
 		}
 		set := token.NewFileSet()
-		file, err := parser.ParseFile(set, path, text, parser.ParseComments)
+		parsed, err := parser.ParseFile(set, file, text, parser.ParseComments)
 		if err != nil {
 			return err
 		}
-		all = append(all, source{path: filepath.ToSlash(path), text: text, set: set, file: file})
+		all = append(all, source{path: filepath.ToSlash(file), text: text, set: set, file: parsed})
 		return nil
 	})
 	if err != nil {

@@ -24,7 +24,6 @@ type edge struct{ from, to, why string }
 var edges = []edge{
 	{"cmd/boucan", "node", "the program starts a node and knows nothing of what is in it"},
 	{"cmd/boucan", "control", "the other commands talk to the running node"},
-	{"cmd/boucan", "record", "identities are parsed and printed in one way"},
 	{"cmd/boucan", "github.com/alecthomas/kong", "the command line"},
 	{"cmd/boucan", "github.com/schollz/progressbar/v3", "progress of what takes time"},
 	{"cmd/boucan", "golang.org/x/term", "is the output a terminal, and how wide"},
@@ -46,15 +45,12 @@ var edges = []edge{
 	{"node", "golang.org/x/sys", "the lock on the data folder, AES in the processor, memory"},
 
 	{"chat", "record", "messages are records"},
-	{"control", "record", "names of nodes and blobs"},
-	{"discovery", "github.com/grandcat/zeroconf", "multicast DNS, here only"},
-	{"discovery", "github.com/miekg/dns", "zeroconf's messages"},
-	{"discovery", "golang.org/x/net", "zones and interfaces of multicast packets"},
+	{"discovery", "record", "how long a name may be, and what may be shown of it"},
+	{"discovery", "golang.org/x/net", "DNS messages; zones and interfaces of multicast packets"},
 	{"replica", "record", "what it replicates"},
 	{"replica", "github.com/fxamacker/cbor/v2", "frames on the wire"},
 	{"share", "record", "CIDs, keys, names"},
 	{"share", "share/dropdir", "every file operation goes through it"},
-	{"share", "github.com/fxamacker/cbor/v2", "frames on the wire and index entries"},
 	{"share/dropdir", "record", "what a clean name is"},
 	{"share/dropdir", "github.com/fsnotify/fsnotify", "changes of the folder made by hand"},
 	{"share/dropdir", "golang.org/x/sys", "free space, and what a file system can do"},
@@ -72,7 +68,11 @@ var edges = []edge{
 }
 
 // testEdges is what tests may import besides.
-var testEdges = []edge{}
+var testEdges = []edge{
+	{"replica", "store", "records are tried on the real store"},
+	{"share", "store", "the index is tried on the real store"},
+	{"webui", "webui/testdata/membox", "a box in memory, which the browser tests use too"},
+}
 
 // machines are the targets whose build tags choose between different imports.
 var machines = []string{"amd64", "mipsle"}
