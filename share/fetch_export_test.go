@@ -3,6 +3,7 @@ package share
 import (
 	"context"
 	"sync"
+	"testing"
 	"time"
 
 	"boucan/record"
@@ -28,6 +29,7 @@ const (
 	FramePiece, FrameLast              = byte(framePiece), byte(frameLast)
 	FrameSize, FrameLeaves             = byte(frameSize), byte(frameLeaves)
 	FrameNotHere, FrameBusy, FrameGone = byte(frameNotHere), byte(frameBusy), byte(frameGone)
+	FrameUnreadable                    = byte(frameUnreadable)
 )
 
 func AppendHead(b []byte, kind byte, size int) []byte { return appendHead(b, frameKind(kind), size) }
@@ -129,3 +131,13 @@ func (b *Blobs) Bounds() Bounds {
 
 // Spoiled reports whether a blob is not offered because it was found wrong.
 func (b *Blobs) Spoiled(cid record.CID) bool { return b.transfers.serve.isSpoiled(cid) }
+
+// PartialFiles lists the blobs of which a part has landed.
+func (b *Blobs) PartialFiles(t testing.TB) []record.CID {
+	t.Helper()
+	cids, err := b.partials()
+	if err != nil {
+		t.Error(err)
+	}
+	return cids
+}

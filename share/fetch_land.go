@@ -28,7 +28,7 @@ type slab struct {
 	buf   []byte
 	used  int
 	files []landFile
-	since time.Time // when the first file came
+	since time.Time // when the first file came, or it was taken to wait for one
 }
 
 // landFile is one small blob in a slab.
@@ -43,6 +43,7 @@ func (l *slab) ready() *slab {
 	if l.buf == nil {
 		l.buf = make([]byte, ChunkSize)
 	}
+	l.since = time.Now()
 	return l
 }
 

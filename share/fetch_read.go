@@ -198,6 +198,9 @@ func (s *session) readManifest(ctx context.Context, j *job) error {
 func (s *session) readRange(ctx context.Context, j *job) error {
 	t := s.t
 	for j.count > 0 {
+		if s.slab != nil && time.Since(s.slab.since) > slabTime {
+			s.flush(ctx) // small blobs do not wait for the end of a large one
+		}
 		slab := s.takeSlab(ctx)
 		if slab == nil {
 			return errEnded

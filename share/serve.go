@@ -110,10 +110,10 @@ func (t *transfers) serveStream(ctx context.Context, peer record.Key, s Stream) 
 // served sorts out what ended a stream.
 func (t *transfers) served(ctx context.Context, readErr, writeErr error) error {
 	switch {
-	case ctx.Err() != nil, readErr == io.EOF:
-		return nil
 	case isWire(readErr) || isWire(writeErr):
 		t.log.Warn("a peer asks for blobs in a way that makes no sense; its stream is closed")
+	case ctx.Err() != nil, readErr == io.EOF:
+		return nil
 	case errors.Is(writeErr, os.ErrDeadlineExceeded):
 		t.log.Warn("a peer stopped reading what it asked for; its stream is closed")
 	}
