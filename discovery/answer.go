@@ -32,6 +32,7 @@ func (s *speaker) handle(m *message, a arrival, now time.Time) {
 // answer schedules or sends what the questions of m ask for.
 func (s *speaker) answer(m *message, a arrival, now time.Time) {
 	legacy := a.from.Port() != mdnsPort
+	wait := random(sharedSpread) // one for all, so that they share a packet
 	var direct []int
 	for _, q := range m.questions {
 		for _, i := range s.zone.answers(q) {
@@ -42,7 +43,7 @@ func (s *speaker) answer(m *message, a arrival, now time.Time) {
 			case legacy, a.direct, q.unicast && s.fresh(i, now):
 				direct = append(direct, i)
 			default:
-				s.schedule(i, m, a.from, now)
+				s.schedule(i, m, a.from, wait, now)
 			}
 		}
 	}
@@ -64,14 +65,15 @@ func (s *speaker) fresh(i int, now time.Time) bool {
 	return !s.said[i].at.IsZero() && now.Sub(s.said[i].at) < life/4
 }
 
-// schedule sets the time of a multicast answer (RFC 6762, sections 6 and 7.2).
-func (s *speaker) schedule(i int, m *message, from netip.AddrPort, now time.Time) {
+// schedule sets the time of a multicast answer (RFC 6762, sections 6 and 7.2);
+// wait is by chance, to keep many from answering at once.
+func (s *speaker) schedule(i int, m *message, from netip.AddrPort, wait time.Duration, now time.Time) {
 	at := now
 	switch {
 	case m.truncated:
-		at = at.Add(truncatedWait + random(sharedSpread))
+		at = at.Add(truncatedWait + wait)
 	case s.zone.records[i].kind == dnsmessage.TypePTR:
-		at = at.Add(sharedWait + random(sharedSpread))
+		at = at.Add(sharedWait + wait)
 	}
 	gap := recordGap
 	if len(m.authority) > 0 { // a probe: whoever owns the name must say so in time
@@ -130,9 +132,10 @@ func (s *speaker) suppress(m *message) {
 }
 
 // share counts another's query for boxes as ours where it will bring up all
-// that ours would (RFC 6762, section 7.3).
+// that ours would (RFC 6762, section 7.3). Of a query in several packets the
+// first decides: a crowd could not share otherwise.
 func (s *speaker) share(m *message, a arrival, now time.Time) {
-	if s.queryWait < queryShareFrom || a.direct || m.truncated || a.from.Port() != mdnsPort ||
+	if s.queryWait < queryShareFrom || a.direct || a.from.Port() != mdnsPort ||
 		!slices.ContainsFunc(m.questions, func(q question) bool {
 			return !q.unicast && q.kind == dnsmessage.TypePTR && sameName(q.name, nodeType)
 		}) {

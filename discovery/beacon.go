@@ -107,3 +107,8 @@ const (
 func beaconInterval(peers int) time.Duration {
 	return min(max(time.Duration(peers)*beaconShare, beaconFastest), beaconSlowest)
 }
+
+// promise is the interval in whole seconds, as beacons carry it.
+func promise(interval time.Duration) time.Duration {
+	return (interval + time.Second - 1).Truncate(time.Second)
+}

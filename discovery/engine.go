@@ -58,6 +58,7 @@ type engine struct {
 	taken   conflicts
 	quarrel bucket // of conflicts
 	direct  bucket // of packets to single askers
+	asking  bucket // of questions for peers that may be nobody
 
 	reminded   [maxReminded]uint64 // sums of packets of our own
 	remindedAt int
@@ -73,6 +74,7 @@ func newEngine(s *Service) *engine {
 		table: newTable(s.self.ID, s.listener, now), links: map[int]*link{},
 		quarrel:  newBucket(1/quarrelWait.Seconds(), quarrelBurst, now),
 		direct:   newBucket(directRate, directBurst, now),
+		asking:   newBucket(askRate, askBurst, now),
 		followed: map[string]time.Time{}, complained: map[string]time.Time{},
 	}
 	e.table.ask, e.table.jitter = e.ask, random
@@ -209,7 +211,7 @@ func (e *engine) speaks(v6 bool) bool {
 func (e *engine) read(c conn, parse func([]byte, arrival) (packet, error)) {
 	e.readers.Go(func() {
 		b := make([]byte, maxPacket)
-		passing := newSieve(time.Now())
+		passing := newSieve(maxPacketRate, maxPacketBurst, maxSenderRate, maxSenderBurst, time.Now())
 		for {
 			n, a, err := c.read(b)
 			switch {
@@ -218,7 +220,7 @@ func (e *engine) read(c conn, parse func([]byte, arrival) (packet, error)) {
 			case err != nil:
 				e.hand(packet{closed: c, err: err})
 				return
-			case !passing.pass(maphash.Comparable(e.seed, a.from.Addr()), time.Now()):
+			case !passing.pass(a.from.Addr(), time.Now()):
 				continue
 			}
 			p, err := parse(b[:n], a)

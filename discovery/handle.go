@@ -124,7 +124,7 @@ func (e *engine) hear(m *message, a arrival, s *speaker, now time.Time) {
 	}
 	for _, label := range h.bare {
 		if p := e.table.labels[label]; p != nil {
-			p.heard, p.asks = now, 0
+			e.table.lives(p, now)
 		} else if !sameName(label, s.zone.node) {
 			e.follow(label, s, now)
 		}
@@ -138,7 +138,7 @@ func (e *engine) follow(label string, s *speaker, now time.Time) {
 			delete(e.followed, l)
 		}
 	}
-	if _, ok := e.followed[label]; ok || len(e.followed) >= maxFollowed {
+	if _, ok := e.followed[label]; ok || len(e.followed) >= maxFollowed || !e.asking.take(now) {
 		return
 	}
 	e.followed[label] = now
@@ -163,28 +163,25 @@ const (
 
 func (e *engine) ask(p *peer, n int) {
 	now := time.Now()
-	if n <= aloudFrom && p.talks {
-		if l := e.links[p.talk.index]; l != nil {
-			l.beaconTo(p.talk.from, beaconAsk, p.id)
-		}
+	if !p.confirmed && !e.asking.take(now) {
+		return
+	}
+	near := e.links[p.talk.index]
+	if n <= aloudFrom && p.talks && near != nil {
+		near.beaconTo(p.talk.from, beaconAsk, p.id)
 	}
 	if n < aloudFrom-1 || now.Sub(p.askedFor) < askedGap {
 		return
 	}
-	if n >= aloudFrom && p.talks {
-		if l := e.links[p.talk.index]; l != nil {
-			l.beaconAll(beaconAsk|beaconAloud, p.id)
-		}
+	if n >= aloudFrom && p.talks && near != nil {
+		near.beaconAll(beaconAsk|beaconAloud, p.id)
 	}
-	if n%2 == 1 {
-		for label, h := range p.labels {
-			if l := e.links[h.index]; l != nil {
-				for _, s := range l.speakers {
-					if s != nil {
-						s.askFor(label)
-					}
-				}
-			}
+	if n%2 == 0 {
+		return
+	}
+	for label, h := range p.labels {
+		if l := e.links[h.index]; l != nil {
+			l.askFor(label)
 		}
 	}
 }
@@ -242,7 +239,7 @@ func (e *engine) interval() time.Duration { return beaconInterval(len(e.table.pe
 // beacon is what we say of ourselves.
 func (e *engine) beacon(flags byte, wanted string) *beacon {
 	b := &beacon{
-		flags: flags, port: e.self.Port, next: (e.interval() + time.Second - 1).Truncate(time.Second),
+		flags: flags, port: e.self.Port, next: promise(e.interval()),
 		id: e.self.ID, instance: e.self.Instance, wanted: wanted,
 	}
 	if !e.quiet {

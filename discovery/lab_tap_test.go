@@ -163,7 +163,7 @@ func TestPacketSizes(t *testing.T) {
 // it can.
 func playFlood() int {
 	var conns []*net.UDPConn
-	for _, to := range []string{"255.255.255.255:26822", "[ff02::1%eth0]:26822", "224.0.0.251:5353", "[ff02::fb%eth0]:5353"} {
+	for _, to := range []string{"169.254.255.255:26822", "[ff02::1%eth0]:26822", "224.0.0.251:5353", "[ff02::fb%eth0]:5353"} {
 		a, err := net.ResolveUDPAddr("udp", to)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)

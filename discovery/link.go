@@ -205,6 +205,15 @@ func (l *link) owe(a arrival, aloud bool, now time.Time) {
 	l.aloudAt = earlier(l.aloudAt, at)
 }
 
+// askFor asks for all that mDNS knows of one name.
+func (l *link) askFor(name string) {
+	for _, s := range l.speakers {
+		if s != nil {
+			s.askFor(name)
+		}
+	}
+}
+
 // farewell says once, on all paths, that we go.
 func (l *link) farewell() {
 	for _, s := range l.speakers {

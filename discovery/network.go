@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"context"
+	"hash/maphash"
 	"net/netip"
 	"slices"
 	"time"
@@ -103,38 +104,47 @@ type arrival struct {
 	direct bool           // sent to this machine alone, not to a group or to all
 }
 
-// sieve bounds what one socket costs: so many packets a second from any one
-// sender, and so many in all. Senders share a fixed number of buckets, so its
-// memory does not grow. It belongs to the goroutine that reads.
+// Rates by which whoever is in range is kept from costing much.
+const (
+	maxPacketRate   = 1000 // packets a second that one socket takes in
+	maxSenderRate   = 30   // of them by each of a sender's two buckets
+	maxPacketBurst  = 2 * maxPacketRate
+	maxSenderBurst  = 2 * maxSenderRate
+	freshRate       = 10   // new peers a second
+	freshBurst      = 128  // new peers at once
+	senderFreshRate = 0.25 // of them by each of a sender's two buckets
+	directRate      = 20   // packets a second sent because a single sender asked
+	directBurst     = 50
+	askRate         = 10 // questions a second for peers that the transport never held
+	askBurst        = 50
+	complainSeconds = 60 // at most one log line of a kind in so many seconds
+)
+
+// sieveSenders is the number of buckets that all senders share, by chance.
+const sieveSenders = 64
+
+// sieve lets so many things a second pass from any one sender, and so many in
+// all. Its memory does not grow with the number of senders: each has two buckets,
+// by chance, so that hardly anyone shares both with one who floods.
 type sieve struct {
+	seed   maphash.Seed
 	all    bucket
 	sender [sieveSenders]bucket
 }
 
-const (
-	sieveSenders    = 64
-	maxPacketRate   = 1000 // packets a second that one socket takes in
-	maxSenderRate   = 60   // of them from senders that share a bucket
-	maxPacketBurst  = 2 * maxPacketRate
-	maxSenderBurst  = 2 * maxSenderRate
-	foundRate       = 10  // new peers a second
-	foundBurst      = 128 // new peers at once
-	directRate      = 50  // packets a second sent because a single sender asked
-	directBurst     = 100
-	complainSeconds = 60 // at most one log line of a kind in so many seconds
-)
-
-func newSieve(now time.Time) *sieve {
-	s := &sieve{all: newBucket(maxPacketRate, maxPacketBurst, now)}
+func newSieve(rate, burst, senderRate, senderBurst float64, now time.Time) *sieve {
+	s := &sieve{seed: maphash.MakeSeed(), all: newBucket(rate, burst, now)}
 	for i := range s.sender {
-		s.sender[i] = newBucket(maxSenderRate, maxSenderBurst, now)
+		s.sender[i] = newBucket(senderRate, senderBurst, now)
 	}
 	return s
 }
 
-// pass reports whether a packet of the sender with this hash may be looked at.
-func (s *sieve) pass(sender uint64, now time.Time) bool {
-	return s.sender[sender%sieveSenders].take(now) && s.all.take(now)
+// pass reports whether one more thing of this sender may pass.
+func (s *sieve) pass(from netip.Addr, now time.Time) bool {
+	h := maphash.Comparable(s.seed, from)
+	one, other := &s.sender[h%sieveSenders], &s.sender[h/sieveSenders%sieveSenders]
+	return (one.take(now) || other.take(now)) && s.all.take(now)
 }
 
 // bucket is a token bucket.

@@ -21,7 +21,7 @@ type peer struct {
 
 	talk      arrival       // where its last beacon came from
 	talks     bool          // whether there is one
-	heard     time.Time     // last sign of life
+	silentAt  time.Time     // when the time without a sign of life is too long
 	next      time.Duration // it means to be heard again within this
 	asks      int           // looks since it fell silent
 	askedFor  time.Time     // last heard that another node looks for it

@@ -28,6 +28,7 @@ const (
 	truncatedWait  = 400 * time.Millisecond // section 7.2, for the rest of the known answers
 	maxQueryParts  = 4                      // packets of known answers of one query
 	packetOverhead = 48                     // bytes of IPv6 and UDP header
+	minMTU         = 1280                   // of IPv6; less would be cut to pieces
 	maxMTU         = 1500
 )
 
@@ -80,7 +81,7 @@ func (s *speaker) group() netip.AddrPort {
 }
 
 // limit is the largest DNS message that this interface carries in one packet.
-func (s *speaker) limit() int { return min(max(s.link.mtu, 576), maxMTU) - packetOverhead }
+func (s *speaker) limit() int { return min(max(s.link.mtu, minMTU), maxMTU) - packetOverhead }
 
 // setZone rebuilds what is said here. Names that are owned stay owned.
 func (s *speaker) setZone(now time.Time) {

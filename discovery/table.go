@@ -8,7 +8,6 @@ import (
 
 // Patience with peers (spec/discovery.md, section 6).
 const (
-	defaultNext    = beaconFastest          // of a peer that only mDNS makes heard
 	byePatience    = time.Second            // between a goodbye and its effect (RFC 6762, section 10.1)
 	byeCheck       = 250 * time.Millisecond // between questions whether the transport still holds it
 	byeForgotten   = 10 * time.Second       // a goodbye of a peer that the transport holds so long was none
@@ -36,7 +35,7 @@ type table struct {
 	refused  func(reason string)  // a peer was not taken in; reason is constant
 	peers    map[string]*peer     // at most MaxPeers
 	labels   map[string]*peer     // by mDNS name, at most MaxPeers*maxLabels
-	fresh    bucket               // of new peers
+	fresh    *sieve               // of new peers
 	events   bucket               // of calls of Found
 	sweepAt  time.Time            // zero while there are no peers
 	jitter   func(d time.Duration) time.Duration
@@ -45,8 +44,8 @@ type table struct {
 func newTable(self string, l Listener, now time.Time) *table {
 	return &table{
 		self: self, listener: l, peers: map[string]*peer{}, labels: map[string]*peer{},
-		fresh:  newBucket(foundRate, foundBurst, now),
-		events: newBucket(5*foundRate, 2*foundBurst, now),
+		fresh:  newSieve(freshRate, freshBurst, senderFreshRate, maxPeersPerSource, now),
+		events: newBucket(5*freshRate, 2*freshBurst, now),
 	}
 }
 
@@ -69,17 +68,30 @@ func (t *table) heard(c claim, a arrival, i *iface, next time.Duration, now time
 	if p.name != c.name {
 		p.name, p.dirty = c.name, true
 	}
-	p.heard, p.asks, p.bye, p.link = now, 0, time.Time{}, i.index
-	if next > 0 {
+	p.bye, p.link = time.Time{}, i.index
+	switch {
+	case next > 0:
 		p.next = min(max(next, beaconFastest), beaconSlowest)
 		p.talk, p.talks = a, true
-	} else {
+	default:
+		if !p.talks {
+			p.next = beaconInterval(len(t.peers)) // what it would promise
+		}
 		t.named(p, c.label, i.index, now)
 		p.list(reachable(c.addrs, i), i.index, c.port, now)
 	}
 	p.seen(a.from.Addr(), i.index, c.port, now)
+	t.lives(p, now)
 	t.tell(p, now)
-	t.wake(now)
+	if p.dirty || t.sweepAt.IsZero() {
+		t.wake(now)
+	}
+}
+
+// lives notes a sign of life. Silence is noticed after one to two missed
+// beacons, by each node at another moment, so that few need to ask.
+func (t *table) lives(p *peer, now time.Time) {
+	p.asks, p.silentAt = 0, now.Add(2*p.next-t.jitter(p.next/2))
 }
 
 // reachable keeps the addresses that a peer may well have on this interface, so
@@ -116,7 +128,7 @@ func (t *table) admit(c claim, a arrival, i *iface, now time.Time) *peer {
 	if c.id == t.self {
 		return nil
 	}
-	if !t.fresh.take(now) {
+	if !t.fresh.pass(a.from.Addr(), now) {
 		t.refused("peers come too fast")
 		return nil
 	}
@@ -139,7 +151,7 @@ func (t *table) admit(c claim, a arrival, i *iface, now time.Time) *peer {
 		return nil
 	}
 	p := &peer{
-		id: c.id, instance: c.instance, next: defaultNext, dirty: true, source: a.from.Addr(), link: i.index,
+		id: c.id, instance: c.instance, dirty: true, source: a.from.Addr(), link: i.index,
 		places: map[place]*stay{}, labels: map[string]*labelHeard{},
 	}
 	t.peers[c.id] = p
@@ -254,7 +266,7 @@ func (t *table) sweep(now time.Time) {
 // look reports whether a peer is gone: after its goodbye, or after silence and
 // looks that nobody answered, in both cases unless the transport holds it.
 func (t *table) look(p *peer, now time.Time) bool {
-	if p.bye.IsZero() && len(p.places) > 0 && now.Sub(p.heard) < 2*p.next {
+	if p.bye.IsZero() && len(p.places) > 0 && now.Before(p.silentAt) {
 		return false
 	}
 	if now.Before(p.checkAt) {
