@@ -49,9 +49,14 @@ type watcher struct {
 	w        *fsnotify.Watcher
 	hint     func(string)
 	complete func(bool)
-	added    int  // watches, some of which may have ended since
-	partial  bool // not all folders are watched
+	folders  map[string]bool // that are watched, or were and are gone
+	partial  bool            // not all folders are watched
+	moved    *time.Timer     // runs when a folder was moved
 }
+
+// afterMove is how long after a folder was moved the watches are set anew. The
+// system reports the move in several parts, and the last ends the watch.
+const afterMove = 300 * time.Millisecond
 
 // watchOnce watches until the folder is replaced, and then wants to be called
 // again, or until watching fails.
@@ -65,7 +70,10 @@ func (d *Dir) watchOnce(ctx context.Context, swapped <-chan struct{}, hint func(
 		return false, err
 	}
 	defer w.Close()
-	x := &watcher{d: d, w: w, hint: hint, complete: complete}
+	x := &watcher{d: d, w: w, hint: hint, complete: complete, folders: make(map[string]bool)}
+	x.moved = time.NewTimer(afterMove)
+	x.moved.Stop()
+	defer x.moved.Stop()
 	x.add(ctx, h.root, "", 1)
 	complete(!x.partial)
 	for {
@@ -74,6 +82,10 @@ func (d *Dir) watchOnce(ctx context.Context, swapped <-chan struct{}, hint func(
 			return false, nil
 		case <-swapped:
 			return true, nil
+		case <-x.moved.C:
+			clear(x.folders)
+			x.add(ctx, h.root, "", 1)
+			hint("") // it went unseen what happened meanwhile
 		case event, ok := <-w.Events:
 			if !ok {
 				return false, errors.New("watch ended")
@@ -103,6 +115,12 @@ func (x *watcher) event(ctx context.Context, h *handle, event fsnotify.Event) {
 	if !visible(path) {
 		return
 	}
+	if event.Has(fsnotify.Rename) && x.folders[path] {
+		x.moved.Reset(afterMove)
+	}
+	if event.Has(fsnotify.Remove) {
+		delete(x.folders, path)
+	}
 	if event.Has(fsnotify.Create) {
 		if fi, err := h.root.Lstat(path); err == nil && fi.IsDir() {
 			was := x.partial
@@ -120,14 +138,11 @@ func (x *watcher) add(ctx context.Context, root *os.Root, path string, depth int
 	if ctx.Err() != nil || depth > MaxDepth {
 		return
 	}
-	if x.added >= x.d.o.MaxWatches {
-		x.added = len(x.w.WatchList())
-	}
-	if x.added >= x.d.o.MaxWatches || x.w.Add(filepath.Join(x.d.path, filepath.FromSlash(path))) != nil {
+	if len(x.folders) >= x.d.o.MaxWatches || x.w.Add(filepath.Join(x.d.path, filepath.FromSlash(path))) != nil {
 		x.partial = true
 		return
 	}
-	x.added++
+	x.folders[path] = true
 	f, err := root.Open(rooted(path))
 	if err != nil {
 		return
