@@ -73,7 +73,7 @@ func TestTagged(t *testing.T) {
 		"photo.jpg": "photo (q5l2ya).jpg", "a/b.c/photo": "a/b.c/photo (q5l2ya)", "d.x/.y": "d.x/.y (q5l2ya)",
 		strings.Repeat("x", 255):           strings.Repeat("x", 246) + " (q5l2ya)",
 		strings.Repeat("é", 125) + ".jpeg": strings.Repeat("é", 120) + " (q5l2ya).jpeg",
-		"name." + strings.Repeat("e", 20):   "name." + strings.Repeat("e", 20) + " (q5l2ya)",
+		"name." + strings.Repeat("e", 20):  "name." + strings.Repeat("e", 20) + " (q5l2ya)",
 	} {
 		got := Tagged(in, "q5l2ya")
 		if got != want {
