@@ -46,6 +46,9 @@ func (e *badgerEngine) write(changes []change) error {
 	if err := e.room.check(); err != nil {
 		return err
 	}
+	if err := e.compact(); err != nil {
+		return err
+	}
 	version := e.snap.newest() + 1
 	size := 0
 	for _, c := range changes {
@@ -123,6 +126,39 @@ func (e *badgerEngine) commit(changes []change, version uint64) error {
 	return e.followLog()
 }
 
+// compact merges the new tables into the level under them, which gives back
+// the space of what was overwritten or deleted, once there are enough of them:
+// each takes a look of every reader. It writes that level anew, so it waits
+// until the new tables are a quarter of it, and for room for all of it.
+//
+// Badger could do so by itself, in goroutines that would run on when nobody
+// writes, whatever happens to the disk meanwhile. So it happens here, at the
+// cost of one writer's waiting, now and then, for as long as it takes.
+func (e *badgerEngine) compact() error {
+	if !e.due {
+		return nil
+	}
+	levels := e.db.Levels()
+	fresh, size := levels[0].NumTables, levels[0].Size
+	var all int64
+	for _, level := range levels {
+		all += level.Size
+	}
+	// A memtable that is still being flushed would make Badger do all again.
+	_, err := os.Lstat(e.logPath(e.log - 1))
+	if err == nil && fresh < 2*mostNew {
+		return nil
+	}
+	e.due = false
+	if fresh < mostNew || size < (all-size)/4 || e.room.lack(all+e.room.need) {
+		return nil
+	}
+	if err := e.watch(func() error { return e.db.Flatten(1) }); err != nil {
+		return badgerError("compact", err)
+	}
+	return nil
+}
+
 // findLog finds the log that Badger writes to, the one of the highest number.
 func (e *badgerEngine) findLog() error {
 	files, err := filesWith(e.dir, ".mem")
@@ -153,12 +189,8 @@ func (e *badgerEngine) followLog() error {
 		return fmt.Errorf("store: follow log: %w", err)
 	}
 	e.log++
+	e.due = true
 	e.room.newLog(next)
-	var tables int64
-	for _, level := range e.db.Levels() {
-		tables += level.Size
-	}
-	e.room.measure(tables)
 	return syncFolder(e.dir)
 }
 

@@ -17,7 +17,7 @@ func (b *Bucket) Get(key []byte) (value []byte, ok bool, err error) {
 	defer b.db.end()
 	err = b.db.guard("get", func() error {
 		value, ok, err = b.db.engine.get(tableKey(b.table, key))
-		b.db.pages.touch(pageSize)
+		b.db.engine.touch(pageSize)
 		return err
 	})
 	return value, ok, err
@@ -73,7 +73,7 @@ func (db *DB) walk(r span, yield func(key, value []byte) bool) error {
 		var key, value []byte
 		var ok bool
 		err := db.guard("scan", func() (err error) {
-			db.pages.touch(len(key) + len(value))
+			db.engine.touch(len(key) + len(value))
 			key, value, ok, err = c.next()
 			return err
 		})

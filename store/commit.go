@@ -111,7 +111,7 @@ func (c *commits) commit(changes []change) error {
 		return err
 	}
 	err := c.db.guard("write", func() error {
-		c.db.pages.touch(len(changes) * pageSize)
+		c.db.engine.touch(len(changes) * pageSize)
 		return c.db.engine.write(changes)
 	})
 	if err == nil || errors.Is(err, ErrFull) || errors.Is(err, ErrDamaged) {

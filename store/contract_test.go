@@ -276,7 +276,7 @@ func TestLimits(t *testing.T) {
 // Writes and in ones too large for one transaction of Badger's, and readers
 // who must never see a row that is not.
 func TestConcurrent(t *testing.T) {
-	const rows, rounds = 6, 30
+	const rows, rounds = 6, 12
 	dir := t.TempDir()
 	db := openStore(t, dir)
 	b := db.Table(store.Records)

@@ -83,9 +83,8 @@ func writeUntilKilled() {
 type acknowledged [][crashWriters]int
 
 // count reads the child's lines until so many have come, or all.
-func (a acknowledged) count(t *testing.T, out io.Reader, round, lines int) {
+func (a acknowledged) count(t *testing.T, in *bufio.Scanner, round, lines int) {
 	t.Helper()
-	in := bufio.NewScanner(out)
 	for n := 0; (lines == 0 || n < lines) && in.Scan(); n++ {
 		var w, row int
 		if _, err := fmt.Sscan(in.Text(), &w, &row); err != nil {
@@ -132,7 +131,7 @@ func TestKillWhileWriting(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		lines := bufio.NewReader(out)
+		lines := bufio.NewScanner(out)
 		acks.count(t, lines, round, 40+round*23)
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)

@@ -19,9 +19,8 @@ type engine interface {
 	// fits says whether so many changes with so many bytes of keys and values
 	// are written together at the price of one write.
 	fits(pairs, size int) bool
-	// forget tells the kernel that the pages of the engine's files are not
-	// needed in this process's memory now. Nothing is lost by it.
-	forget()
+	// touch tells of so many bytes looked at or changed, see pages.
+	touch(n int)
 	close() error
 }
 

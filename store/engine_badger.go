@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,12 +29,9 @@ const (
 	// valueThreshold is above MaxValue, so that every value lies in the tree
 	// and compaction alone gives its space back. The value log stays empty.
 	valueThreshold = 128 << 10
-	// baseLevel is the size of the first level below the newest tables, in
-	// bytes; a store that is smaller has no other level.
-	baseLevel = 20 << 20
-	// stall is how many of the newest tables there may be before flushing
-	// waits for compaction.
-	stall = 16
+	// mostNew is how many tables of flushed memtables there may be before they
+	// are compacted, in a small store.
+	mostNew = 12
 	// entryExtra bounds what Badger counts for a change beside key and value.
 	entryExtra = 32
 )
@@ -45,6 +43,7 @@ const (
 // which nobody reads before the last part is there and which recover undoes
 // after a crash.
 type badgerEngine struct {
+	*pages
 	db   *badger.DB
 	dir  string
 	snap *snapshots
@@ -52,6 +51,7 @@ type badgerEngine struct {
 	log  uint32 // number of the write-ahead log that Badger writes to
 	most int    // bytes of changes that one transaction takes
 	many int    // changes that one transaction takes
+	due  bool   // there may be enough new tables to compact
 }
 
 func openEngine(dir string, o Options) (engine, error) {
@@ -67,7 +67,7 @@ func openEngine(dir string, o Options) (engine, error) {
 		return nil, err
 	}
 	opts := badgerOptions(path, o)
-	room, err := openRoom(dir, path, opts)
+	room, err := openRoom(dir, path, opts.MemTableSize)
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +80,7 @@ func openEngine(dir string, o Options) (engine, error) {
 		most: int(db.MaxBatchSize()) * 9 / 10,
 		many: int(db.MaxBatchCount()) * 9 / 10,
 	}
+	e.pages = newPages(o.mapped(), e.forget)
 	if err := errors.Join(e.findLog(), syncFolder(dir), e.recover()); err != nil {
 		return nil, errors.Join(err, e.close())
 	}
@@ -88,7 +89,8 @@ func openEngine(dir string, o Options) (engine, error) {
 
 // badgerOptions cuts Badger down to the budget: about an eighth of it for one
 // memtable, of which two may be full, each with its log mapped beside it, while
-// tables are built. The rest was found by measuring, see the decision.
+// tables are built. It compacts only when told to, see compact. The rest was
+// found by measuring.
 func badgerOptions(path string, o Options) badger.Options {
 	memtable := o.cacheBytes() / 8
 	opts := badger.DefaultOptions(path).
@@ -98,12 +100,12 @@ func badgerOptions(path string, o Options) badger.Options {
 		WithDetectConflicts(false).
 		WithNumGoroutines(1).
 		WithMemTableSize(memtable).
-		WithNumMemtables(2).
-		WithBaseTableSize(max(memtable/4, 1<<20)).
-		WithBaseLevelSize(baseLevel).
-		WithNumLevelZeroTables(8).
-		WithNumLevelZeroTablesStall(stall).
-		WithNumCompactors(2).
+		WithNumMemtables(1).
+		WithBaseTableSize(max(memtable/4, 512<<10)).
+		WithBaseLevelSize(math.MaxInt64). // one level under the new tables
+		WithNumCompactors(0).
+		WithNumLevelZeroTables(1).
+		WithNumLevelZeroTablesStall(math.MaxInt32).
 		// Records are hashes, keys and signatures: they do not compress, and
 		// blocks that are not compressed are read from the map without a cache.
 		WithCompression(options.None).

@@ -31,27 +31,25 @@ const (
 )
 
 // maxFile is the largest the file may get, in bytes: 512 MiB on 32-bit
-// processors, 16 GiB elsewhere. So much address space is mapped from the
-// start. bbolt could map the file anew as it grows, but would first wait for
-// all readers to end while letting no new ones begin: a scan whose body reads
-// would stop the store for ever.
-const maxFile = 512 << (20 + 5*(bits.UintSize/64))
+// processors, 16 GiB elsewhere, and less, down to leastFile, where there is no
+// such stretch of free addresses. So much is mapped from the start. bbolt could
+// map the file anew as it grows, but would first wait for all readers to end
+// while letting no new ones begin: a scan whose body reads would stop the store
+// for ever.
+const (
+	maxFile   = 512 << (20 + 5*(bits.UintSize/64))
+	leastFile = 64 << 20
+)
 
-type boltEngine struct{ db *bbolt.DB }
+type boltEngine struct {
+	*pages
+	db *bbolt.DB
+}
 
-func openEngine(dir string, _ Options) (engine, error) {
-	path := filepath.Join(dir, engineFile)
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
-		Timeout:         time.Millisecond, // another holder is told at once
-		InitialMmapSize: maxFile,
-		MaxSize:         maxFile,
-		NoStatistics:    true,
-	})
-	if errors.Is(err, bbolterrors.ErrTimeout) {
-		return nil, ErrLocked
-	}
+func openEngine(dir string, o Options) (engine, error) {
+	db, err := openFile(filepath.Join(dir, engineFile), maxFile)
 	if err != nil {
-		return nil, boltError("open", err)
+		return nil, err
 	}
 	db.AllocSize = growth
 	err = db.Update(func(tx *bbolt.Tx) error {
@@ -65,7 +63,27 @@ func openEngine(dir string, _ Options) (engine, error) {
 	if err != nil {
 		return nil, errors.Join(boltError("make tables", err), db.Close())
 	}
-	return &boltEngine{db: db}, syncFolder(dir)
+	e := &boltEngine{db: db}
+	e.pages = newPages(o.mapped(), e.forget)
+	return e, syncFolder(dir)
+}
+
+func openFile(path string, most int) (*bbolt.DB, error) {
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
+		Timeout:         time.Millisecond, // another holder is told at once
+		InitialMmapSize: most,
+		MaxSize:         most,
+		NoStatistics:    true,
+	})
+	switch {
+	case err == nil:
+		return db, nil
+	case errors.Is(err, syscall.ENOMEM) && most > leastFile:
+		return openFile(path, most/2)
+	case errors.Is(err, bbolterrors.ErrTimeout):
+		return nil, ErrLocked
+	}
+	return nil, boltError("open", err)
 }
 
 func (e *boltEngine) get(key []byte) (value []byte, ok bool, err error) {

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"iter"
 	"maps"
@@ -25,26 +26,36 @@ func TestMain(m *testing.M) {
 
 // children are the programs that crash tests run in a process of their own.
 var children = map[string]func(){
-	"write": writeUntilKilled,
-	"hold":  holdUntilKilled,
-	"full":  fillDisk,
+	"write":   writeUntilKilled,
+	"migrate": migrateUntilKilled,
+	"hold":    holdUntilKilled,
+	"full":    fillDisk, // Linux only
 }
 
 // child makes the command that runs a child on the store in dir.
-// STORE_TEST_RUNNER names the emulator of a foreign processor.
 func child(t *testing.T, name, dir string) *exec.Cmd {
 	t.Helper()
-	exe, err := os.Executable()
+	cmd, err := childCommand(t.Context(), name, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), exe)
+	return cmd
+}
+
+// childCommand is child for children of children. STORE_TEST_RUNNER names the
+// emulator where the processor is a foreign one.
+func childCommand(ctx context.Context, name, dir string) (*exec.Cmd, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, exe)
 	if runner := os.Getenv("STORE_TEST_RUNNER"); runner != "" {
-		cmd = exec.CommandContext(t.Context(), runner, exe)
+		cmd = exec.CommandContext(ctx, runner, exe)
 	}
 	cmd.Env = append(os.Environ(), "STORE_TEST_CHILD="+name, "STORE_TEST_DIR="+dir)
 	cmd.Stderr = os.Stderr
-	return cmd
+	return cmd, nil
 }
 
 // small is the smallest budget: more happens in the engine with less data.

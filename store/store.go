@@ -118,7 +118,6 @@ type DB struct {
 	lock    *os.File
 	writers chan struct{} // a slot for each Write in memory
 	commits *commits
-	pages   *pages
 
 	mu       sync.Mutex     // guards the fields below
 	running  sync.WaitGroup // operations that Close waits for; added to under mu
@@ -164,7 +163,6 @@ func open(dir string, o Options, steps []migration) (_ *DB, err error) {
 		return nil, err
 	}
 	db.commits = newCommits(db)
-	db.pages = newPages(o.mapped(), db.engine.forget)
 	if err := db.migrate(steps); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

@@ -1,0 +1,35 @@
+package store
+
+// OpenWith opens a store with other migrations than this program's.
+func OpenWith(dir string, steps ...func(*DB) error) (*DB, error) {
+	var all []migration
+	for _, step := range steps {
+		all = append(all, step)
+	}
+	return open(dir, Options{}, all)
+}
+
+// Schema is the version the store is at.
+func (db *DB) Schema() (int, error) { return db.schema() }
+
+// Between puts f between the store and its engine: every write of the engine
+// goes through it, and it calls real to have it done.
+func (db *DB) Between(f func(real func() error) error) {
+	db.engine = between{db.engine, f}
+}
+
+type between struct {
+	engine
+	f func(real func() error) error
+}
+
+func (b between) write(changes []change) error {
+	return b.f(func() error { return b.engine.write(changes) })
+}
+
+// Waiting is how many Writes wait for their turn.
+func (db *DB) Waiting() int {
+	db.commits.mu.Lock()
+	defer db.commits.mu.Unlock()
+	return len(db.commits.waiting)
+}

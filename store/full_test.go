@@ -1,2 +1,0 @@
-package store_test
-func fillDisk() {}
