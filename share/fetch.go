@@ -26,8 +26,10 @@ const (
 const (
 	tickTime   = 5 * time.Second  // between two looks at what got stuck
 	turnTime   = 30 * time.Second // of one peer while others wait to be asked
+	turnRest   = time.Second      // until a turn that is not used is the next peer's
 	parkTime   = 30 * time.Second // until a pull that nobody feeds is put away
 	lateTime   = 45 * time.Second // until others are asked what one was asked
+	soonTime   = 10 * time.Second // the same, where a much faster one is idle
 	idleTime   = 30 * time.Second // until an unused stream is closed
 	tidyTime   = time.Hour        // between two looks for partial files nobody wants
 	firstPause = 5 * time.Second  // after the disk refused what had been fetched

@@ -303,7 +303,7 @@ func TestLateChunkIsAskedOfAnother(t *testing.T) {
 
 // A claim of a large size takes no memory before bytes come for it.
 func TestClaimsTakeNoMemory(t *testing.T) {
-	bubble(t, func(t *testing.T, n *network) {
+	alone(t, func(t *testing.T, n *network) {
 		b := newBox(n)
 		w := share.Wanted{CID: manifestOf(noise(1, 2<<20)).CID, Size: record.MaxBlob, Name: "x"}
 		for range 60 {

@@ -6,15 +6,14 @@ import (
 
 // Limits of one conversation.
 const (
-	minWindow   = 2 * ChunkSize // bytes asked for and not there yet, of a slow peer
-	maxWindow   = 4 * ChunkSize // the same, of a fast one
-	maxBatches  = 32            // ask frames not answered yet
-	quantum     = ChunkSize     // bytes a class may take in its turn
-	itemCost    = 64            // bytes counted for an item beside its content
-	maxPerTurn  = 256           // whole blobs a class may take in its turn
-	softPulls   = 8             // blobs of a class opened, so long as one peer can feed them
-	probeLimit  = 4096          // wishes looked at for one guess
-	maxPerFrame = maxItems
+	minWindow  = 2 * ChunkSize // bytes asked for and not there yet, of a slow peer
+	maxWindow  = 4 * ChunkSize // the same, of a fast one
+	maxBatches = 32            // ask frames not answered yet
+	quantum    = ChunkSize     // bytes a class may take in its turn
+	itemCost   = 64            // bytes counted for an item beside its content
+	maxPerTurn = 256           // whole blobs a class may take in its turn
+	softPulls  = 8             // blobs of a class opened, so long as one peer can feed them
+	probeLimit = 4096          // wishes looked at for one guess
 )
 
 // job is one question that is out. The reader of its session owns it once it is
@@ -37,12 +36,15 @@ func (j *job) item() item {
 
 // pick collects what the session's peer is to be asked next. t.mu is held.
 func (t *transfers) pick(s *session, now time.Time) []*job {
-	p := &picker{t: t, s: s, src: s.src, now: now, room: s.window - s.out}
+	p := &picker{t: t, s: s, src: s.src, now: now, room: s.window - s.out, most: maxItems}
+	if !p.src.proven {
+		p.most, p.room = 1, 1
+	}
 	if p.src.slot < 0 {
 		return nil
 	}
 	p.hot()
-	for nothing := 0; nothing < int(classes) && p.room > 0 && len(p.jobs) < maxPerFrame; {
+	for nothing := 0; nothing < int(classes) && p.room > 0 && len(p.jobs) < p.most; {
 		c := s.turnOf
 		s.turnOf = (c + 1) % classes
 		if p.class(c) {
@@ -64,6 +66,7 @@ type picker struct {
 	src   *source
 	now   time.Time
 	room  int64 // bytes left in the session's window
+	most  int   // jobs
 	guess bool
 	jobs  []*job
 }
@@ -77,7 +80,7 @@ func (p *picker) add(j *job) {
 
 // wish adds the first question about a wish, if that is possible now.
 func (p *picker) wish(w *wish) bool {
-	if len(p.jobs) >= maxPerFrame {
+	if len(p.jobs) >= p.most {
 		return false
 	}
 	j := &job{kind: itemWhole, w: w, cost: w.size + itemCost}
@@ -115,7 +118,7 @@ func (p *picker) startable(w *wish) bool {
 // hot asks for what the peer said to have.
 func (p *picker) hot() {
 	hot := p.src.hot
-	for len(hot) > 0 && p.room > 0 && len(p.jobs) < maxPerFrame {
+	for len(hot) > 0 && p.room > 0 && len(p.jobs) < p.most {
 		w := p.t.q.wishes[hot[0]]
 		if w != nil && p.t.q.free(w) && p.t.q.able(p.src, w) && !p.wish(w) {
 			break // no more may be opened now
@@ -181,7 +184,7 @@ func (p *picker) addChunk(o *pull, i int) {
 			return
 		}
 	}
-	if len(p.jobs) >= maxPerFrame {
+	if len(p.jobs) >= p.most {
 		o.asked--
 		o.putBack(i)
 		return

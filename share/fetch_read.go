@@ -247,7 +247,7 @@ func (t *transfers) tookChunk(s *session, j *job, length int) {
 func (t *transfers) answered(s *session, j *job, size int) {
 	s.jobs = s.jobs[1:]
 	t.settle(s, j, true)
-	s.src.faults = 0
+	s.src.faults, s.src.proven = 0, true
 	s.paceWindow(size)
 }
 
@@ -257,9 +257,9 @@ func (s *session) paceWindow(size int) {
 	const short = 500 * time.Millisecond
 	s.used = time.Now()
 	s.came += int64(size)
-	if d := s.used.Sub(s.rated); d >= short {
-		rate := float64(s.came) / d.Seconds()
-		s.window = int64(min(maxWindow, max(minWindow, 2*rate)))
+	if d := s.used.Sub(s.rated); d >= short || (s.out == 0 && s.came > 0) {
+		s.src.rate = float64(s.came) / max(d, time.Millisecond).Seconds()
+		s.window = int64(min(maxWindow, max(minWindow, 2*s.src.rate)))
 		s.came, s.rated = 0, s.used
 	}
 	if s.out <= s.window/2 {
@@ -278,6 +278,7 @@ func (t *transfers) refused(s *session, j *job, why frameKind) {
 		t.q.no(s.src, j.w)
 	}
 	s.jobs = s.jobs[1:]
+	s.src.proven = true
 	t.settle(s, j, false)
 	t.q.release(j.w)
 	s.used = time.Now()

@@ -151,6 +151,7 @@ func (t *transfers) fault(src *source) {
 	defer t.mu.Unlock()
 	to := time.Now().Add(spread(backoff(firstFault, lastFault, src.faults)))
 	src.faults++
+	src.proven = false
 	if to.After(src.quietTo) {
 		src.quietTo = to
 	}
@@ -186,13 +187,15 @@ func (t *transfers) look(now time.Time) {
 	}
 }
 
-// lookLate asks others for what a source has owed for long. t.mu is held.
+// lookLate asks others for what a source has owed for long, or for less long
+// where a much faster one has nothing to do. t.mu is held.
 func (t *transfers) lookLate(s *session, now time.Time) {
 	for _, j := range s.jobs {
-		if now.Sub(j.asked) < lateTime {
+		age := now.Sub(j.asked)
+		if age < soonTime {
 			return // the following are younger
 		}
-		if j.taken || !t.q.others(s.src, j.w) {
+		if j.taken || (age < lateTime && !t.fasterIdle(s, j.w)) || !t.q.others(s.src, j.w) {
 			continue
 		}
 		j.taken = true
@@ -210,6 +213,24 @@ func (t *transfers) lookLate(s *session, now time.Time) {
 		}
 		t.q.release(j.w)
 	}
+}
+
+// fasterIdle reports whether a source that is not busy gave at least four times
+// as much a second as this session does, and is able to give w. t.mu is held.
+func (t *transfers) fasterIdle(s *session, w *wish) bool {
+	busy := map[*source]bool{s.src: true}
+	for o := range t.sessions {
+		if len(o.jobs) > 0 {
+			busy[o.src] = true
+		}
+	}
+	slow := float64(s.came) / max(1, time.Since(s.rated).Seconds())
+	for _, o := range t.q.sources {
+		if o != nil && !busy[o] && o.proven && o.rate > 4*slow && t.q.able(o, w) {
+			return true
+		}
+	}
+	return false
 }
 
 // thin lets go of the memory of slabs while nothing is fetched. t.mu is held.

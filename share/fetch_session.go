@@ -167,15 +167,18 @@ func (t *transfers) next(s *session) (frame []byte, jobs []*job, wait time.Durat
 		s.used = now
 		return frame, jobs, 0, false
 	}
+	rest := idleTime - now.Sub(s.used)
 	if s.out == 0 && len(s.jobs) == 0 {
-		if !src.waits {
+		if now.Sub(s.used) >= turnRest {
 			t.endTurn(src)
+		} else if src.turn {
+			rest = turnRest // what has just been opened may be asked for in a moment
 		}
-		if now.Sub(s.used) >= idleTime {
+		if rest <= 0 {
 			return nil, nil, 0, true
 		}
 	}
-	return nil, nil, min(t.waitTime(src, now), max(idleTime-now.Sub(s.used), time.Second)), false
+	return nil, nil, min(t.waitTime(src, now), max(rest, time.Second)), false
 }
 
 // ask makes the next ask frame, nil where nothing may be asked now. t.mu is held.
@@ -191,7 +194,7 @@ func (t *transfers) ask(s *session, now time.Time) ([]byte, []*job) {
 		}
 		return nil, nil
 	}
-	if !t.takeTurn(src, s.out, now) {
+	if !src.proven && len(s.jobs) > 0 || !t.takeTurn(src, s.out, now) {
 		return nil, nil
 	}
 	jobs := t.pick(s, now)
@@ -203,6 +206,9 @@ func (t *transfers) ask(s *session, now time.Time) ([]byte, []*job) {
 		body = j.item().append(body)
 	}
 	appendHead(body[:0], frameAsk, len(body)-headSize)
+	if len(s.jobs) == 0 {
+		s.came, s.rated = 0, now // the rate is that of a source at work
+	}
 	s.jobs = append(s.jobs, jobs...)
 	s.nBatch++
 	return body, jobs

@@ -10,8 +10,15 @@ import (
 	"boucan/share"
 )
 
-// bubble runs a test in the time of its own: what waits there is over at once.
+// bubble runs a test in a time of its own: what waits there is over at once. It
+// runs beside others, for most of it is waiting for the disk.
 func bubble(t *testing.T, test func(t *testing.T, n *network)) {
+	t.Parallel()
+	alone(t, test)
+}
+
+// alone is bubble for a test that measures memory.
+func alone(t *testing.T, test func(t *testing.T, n *network)) {
 	synctest.Test(t, func(t *testing.T) { test(t, newNetwork(t)) })
 }
 

@@ -55,6 +55,8 @@ type source struct {
 	guessed   bool // one of them came true
 
 	faults  int       // streams that broke, since one answered
+	proven  bool      // it answered something since then; before, little is asked of it
+	rate    float64   // bytes a second, as last seen
 	quietTo time.Time // not to be asked before
 
 	turn   bool // it may be asked, see transfers.takeTurn

@@ -243,7 +243,7 @@ func TestServeLimits(t *testing.T) {
 // Notices cost nothing that lasts: neither CIDs that nobody wants, nor chunks
 // called wrong that are right.
 func TestServeNotices(t *testing.T) {
-	bubble(t, func(t *testing.T, n *network) {
+	alone(t, func(t *testing.T, n *network) {
 		a := newBox(n)
 		w := a.drop("large", noise(2, 3<<20))
 		s := n.ask(newKey(), a)
