@@ -32,15 +32,15 @@ const (
 
 // Judge turns what Receive or Add returned for a record into a verdict. Only what
 // no honest peer can have sent is rejected: an honest peer checks every record
-// before it passes it on, but it may be of a later version, hold a record that this
-// node blocks, or have another idea of the time. An error of the store, or any that
-// is unknown here, is no fault of the sender either.
+// before it passes it on (spec/records.md, section 7), but it may hold a record that
+// this node blocks, have another idea of the time, or speak a later version too. An
+// error of the store, or any that is unknown here, is no fault of the sender either.
 func Judge(err error) Verdict {
 	switch {
 	case err == nil:
 		return Accept
 	case errors.Is(err, record.ErrTooLarge), errors.Is(err, record.ErrMalformed),
-		errors.Is(err, record.ErrTimes), errors.Is(err, record.ErrSignature):
+		errors.Is(err, record.ErrTimes), errors.Is(err, record.ErrSignature), errors.Is(err, record.ErrBody):
 		return Reject
 	default:
 		return Ignore

@@ -99,6 +99,10 @@ const (
 
 	// stall is how long one frame may take to arrive or to leave.
 	stall = time.Minute
+	// paceBytes is the least that must go either way in paceTime: a session that
+	// trickles takes a place from others.
+	paceBytes = 16 << 10
+	paceTime  = 2 * time.Minute
 	// longestSession ends a session that goes on for ever.
 	longestSession = time.Hour
 )

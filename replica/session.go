@@ -1,13 +1,12 @@
 package replica
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"boucan/record"
@@ -22,9 +21,9 @@ var (
 	errUseless    = errors.New("peer sends what is of no use here")
 )
 
-// session is one conversation with one peer, on one stream. Three goroutines work
-// on it: one reads frames, one writes them, one puts records into the set. The
-// reader never waits for the writer, so two sessions cannot block each other.
+// session is one conversation with one peer, on one stream. One goroutine reads
+// frames, one writes them, two put records into the set. The reader never waits for
+// the writer, so the two sides cannot block each other.
 type session struct {
 	syncer *Syncer
 	set    *Set
@@ -38,6 +37,7 @@ type session struct {
 	leaving  *watch // a frame to the peer
 	wake     chan struct{}
 	intake   chan []*record.Record
+	moved    atomic.Int64 // bytes, either way, since the pace was looked at
 
 	// The reader's own.
 	greets bool // the peer's hello has come
@@ -69,6 +69,7 @@ func (s *session) run(ctx context.Context) error {
 	defer cancel(nil)
 	end := time.AfterFunc(longestSession, func() { cancel(errTooLong) })
 	defer end.Stop()
+	defer s.keepPace()()
 	s.arriving = newWatch(stall, cancel)
 	s.leaving = newWatch(stall, cancel)
 	defer context.AfterFunc(inner, func() {
@@ -80,7 +81,9 @@ func (s *session) run(ctx context.Context) error {
 	parts.Go(func() {
 		wrote = s.write(inner)
 	})
-	parts.Go(func() { s.take(ctx) })
+	for range 2 { // one verifies while the other waits for the disk
+		parts.Go(func() { s.take(ctx) })
+	}
 	read := s.read(inner)
 	if read != nil {
 		cancel(read)
@@ -110,6 +113,7 @@ func (s *session) read(ctx context.Context) error {
 		case err != nil:
 			return fmt.Errorf("read from peer: %w", noEOF(err))
 		}
+		s.moved.Add(int64(len(payload)))
 		done, err := s.handle(ctx, t, payload)
 		if done || err != nil {
 			return err
@@ -321,60 +325,3 @@ func (s *session) release() {
 	s.syncer.claims.releaseAll(s)
 	s.out.outstanding = nil
 }
-
-// watch ends a session when something takes too long.
-type watch struct {
-	mu    sync.Mutex
-	on    bool
-	limit time.Duration
-	timer *time.Timer
-}
-
-func newWatch(limit time.Duration, cancel context.CancelCauseFunc) *watch {
-	w := &watch{limit: limit, timer: time.AfterFunc(limit, func() { cancel(errStalled) })}
-	w.timer.Stop()
-	return w
-}
-
-func (w *watch) start() { w.set(true) }
-func (w *watch) stop()  { w.set(false) }
-
-func (w *watch) set(on bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.on = on; on {
-		w.timer.Reset(w.limit)
-	} else {
-		w.timer.Stop()
-	}
-}
-
-// touch gives more time to what is under way.
-func (w *watch) touch() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.on {
-		w.timer.Reset(w.limit)
-	}
-}
-
-// pacedWriter writes to the peer under watch. While the peer takes what it is sent,
-// it may be slow to answer.
-type pacedWriter struct {
-	to                Stream
-	leaving, arriving *watch
-}
-
-func (w pacedWriter) Write(b []byte) (int, error) {
-	w.leaving.start()
-	defer w.leaving.stop()
-	n, err := w.to.Write(b)
-	w.arriving.touch()
-	return n, err
-}
-
-func (s *session) writer() *bufio.Writer {
-	return bufio.NewWriterSize(pacedWriter{s.stream, s.leaving, s.arriving}, 16<<10)
-}
-
-var _ io.Writer = pacedWriter{}

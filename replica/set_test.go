@@ -113,7 +113,7 @@ func TestAddRefuses(t *testing.T) {
 		{"wrongly signed", forged, record.ErrSignature, replica.Reject},
 		{"expired", expired, record.ErrExpired, replica.Ignore},
 		{"dated ahead", ahead, record.ErrFuture, replica.Ignore},
-		{"body of another kind", badBody, record.ErrBody, replica.Ignore},
+		{"body of another kind", badBody, record.ErrBody, replica.Reject},
 		{"good", good, nil, replica.Accept},
 		{"duplicate", good, replica.ErrHave, replica.Ignore},
 	} {
