@@ -17,6 +17,9 @@ const (
 	answerTime  = 2 * time.Minute
 	stepTime    = time.Minute
 	stepBytes   = 256 << 10
+	// saveTime is how long a drop that has arrived may take to be safe: a slow
+	// stick has much to write down.
+	saveTime = 10 * time.Minute
 )
 
 // guard is what every request passes, outermost first: headers, deadlines, the

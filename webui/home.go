@@ -92,10 +92,10 @@ func withLang(to string, r *http.Request) string {
 type homeView struct {
 	frame
 	Search                    string
-	Files                     []fileView
+	Rows, Talk, Rest          template.HTML // the list, the lobby, what the script needs
+	Shown, Said               int           // files and messages on the page
 	Total, First, Last        int
 	Newer, Older              string // links, empty where there is nothing
-	Messages                  []messageView
 	Room, Nick, Once          string
 	Peers                     []peerView
 	Connected                 int
@@ -137,12 +137,6 @@ type (
 	}
 )
 
-// With is the row of one file.
-func (v homeView) With(f fileView) rowView { return rowView{v.frame, f} }
-
-// WithMessage is the row of one message.
-func (v homeView) WithMessage(m messageView) messageRow { return messageRow{v.frame, m} }
-
 // Blank is the shape of a file's row.
 func (v homeView) Blank() rowView { return rowView{v.frame, fileView{Kind: kindOther, State: "here"}} }
 
@@ -173,12 +167,36 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 		Usage: usage, Full: usage.Room() == 0,
 		MaxFile: record.MaxBlob, MaxText: record.MaxMessage, MaxNick: record.MaxNick,
 	}
-	v.addFiles(page, q)
-	for _, m := range messages {
-		v.Messages = append(v.Messages, v.message(m))
-	}
+	v.addPages(page, q)
 	v.addPeers(s.box.Peers())
+	if err := s.addParts(&v, page.Files, messages); err != nil {
+		s.fail(w, r, err)
+		return
+	}
 	s.writePage(w, r, http.StatusOK, "home", v)
+}
+
+// addParts adds what makes up most of the page.
+func (s *Server) addParts(v *homeView, files []File, messages []Message) (err error) {
+	v.Shown, v.Said = len(files), len(messages)
+	list := s.fragments.sum("rows", v.language)
+	list.minute(v.now)
+	for _, f := range files {
+		list.file(f)
+	}
+	if v.Rows, err = s.part(list, "rows", func() any { return v.rows(files) }); err != nil {
+		return err
+	}
+	talk := s.fragments.sum("talk", v.language)
+	talk.minute(v.now)
+	for _, m := range messages {
+		talk.message(m)
+	}
+	if v.Talk, err = s.part(talk, "talk", func() any { return v.talk(messages) }); err != nil {
+		return err
+	}
+	v.Rest, err = s.part(s.fragments.sum("rest", v.language), "rest", func() any { return v })
+	return err
 }
 
 // queryOf reads q, offset and limit. It reports errMalformed for numbers that
@@ -208,20 +226,35 @@ func searchText(v url.Values) string {
 
 func cut(s string, most int) string { return s[:min(len(s), most)] }
 
-func (v *homeView) addFiles(page Page, q Query) {
-	for _, f := range page.Files {
-		v.Files = append(v.Files, v.file(f))
-	}
-	// Names that stand twice on one page get the end of their CID.
+// rows makes the rows of the list. Names that stand twice on one page get the
+// end of their CID.
+func (f frame) rows(files []File) []rowView {
 	count := make(map[string]int)
-	for _, f := range page.Files {
-		count[f.Name]++
+	for _, one := range files {
+		count[one.Name]++
 	}
-	for i, f := range page.Files {
-		if count[f.Name] > 1 {
-			v.Files[i].Short = f.CID.Short()
+	rows := make([]rowView, 0, len(files))
+	for _, one := range files {
+		row := rowView{f, f.file(one)}
+		if count[one.Name] > 1 {
+			row.File.Short = one.CID.Short()
 		}
+		rows = append(rows, row)
 	}
+	return rows
+}
+
+// talk makes the rows of the lobby.
+func (f frame) talk(messages []Message) []messageRow {
+	rows := make([]messageRow, 0, len(messages))
+	for _, m := range messages {
+		rows = append(rows, messageRow{f, f.message(m)})
+	}
+	return rows
+}
+
+// addPages adds where in the list this page is.
+func (v *homeView) addPages(page Page, q Query) {
 	v.First, v.Last = min(q.Offset+1, page.Total), q.Offset+len(page.Files)
 	if q.Offset > 0 {
 		v.Newer = v.pageLink(q, max(0, q.Offset-q.Limit))

@@ -225,3 +225,19 @@ func TestAPIBoxAndPeers(t *testing.T) {
 	s.SetUsage(webui.Usage{Free: 100, Away: true})
 	s.get(t, "/").wants(t, 200, "unplugged").lacks(t, `name="file"`)
 }
+
+func TestPageIsNeverOutOfDate(t *testing.T) {
+	s := start(t, webui.Options{})
+	f := webui.File{ID: membox.ID(), CID: membox.CID(1), Name: "song.mp3", Size: 100, Added: time.Now(), From: webui.BoxRef{ID: membox.Key(2), Name: "Old name"}}
+	s.Add(f)
+	m := webui.Message{ID: membox.ID(), Room: "lobby", Text: "first words", From: membox.Key(2), Box: "Old name", At: time.Now()}
+	s.Hear(m)
+	s.get(t, "/").wants(t, 200, "still on \u2068Old name", "first words")
+	s.Update(f.ID, func(f *webui.File) { f.Landed = 40 })
+	s.get(t, "/").wants(t, 200, "on its way, 40 %").lacks(t, "still on \u2068Old name")
+	s.Update(f.ID, func(f *webui.File) { f.Here, f.From.Name = true, "New name" })
+	s.get(t, "/").wants(t, 200, "New name").lacks(t, "on its way, 40 %")
+	s.Withdraw(m)
+	s.get(t, "/").wants(t, 200).lacks(t, "first words")
+	s.get(t, "/?lang=fr").wants(t, 200, "Fichiers").lacks(t, "Search names")
+}

@@ -3,6 +3,7 @@ package webui
 import (
 	"encoding/json"
 	"fmt"
+	"html/template"
 	"io/fs"
 	"mime"
 	"net/http/httptest"
@@ -339,5 +340,24 @@ func TestAPIDocumentNamesEveryField(t *testing.T) {
 				t.Errorf("API.md says nothing of %q", m[1])
 			}
 		}
+	}
+}
+
+func TestFragmentsAreBounded(t *testing.T) {
+	f := newFragments()
+	big := template.HTML(strings.Repeat("x", maxFragments/2))
+	f.keep(1, big)
+	f.keep(2, big)
+	f.keep(2, big)
+	if _, ok := f.get(1); !ok || f.size != maxFragments {
+		t.Errorf("%d bytes at the limit", f.size)
+	}
+	f.keep(3, "x")
+	if _, ok := f.get(1); ok || f.size != 1 {
+		t.Errorf("%d bytes one past the limit", f.size)
+	}
+	f.keep(4, big+"x")
+	if _, ok := f.get(4); ok {
+		t.Error("one part takes more than its share")
 	}
 }

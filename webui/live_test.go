@@ -1,15 +1,11 @@
 package webui_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -222,110 +218,4 @@ func TestLiveSlowReaderIsClosed(t *testing.T) {
 	if n >= enough {
 		t.Errorf("the slow one was kept for %d messages", n)
 	}
-}
-
-// pipes is a listener of in-memory connections, for tests under a fake clock.
-type pipes struct {
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error {
-	p.once.Do(func() { close(p.done) })
-	return nil
-}
-
-func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
-
-func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
-	here, there := net.Pipe()
-	p.conns <- there
-	return here, nil
-}
-
-// inBubble runs a box under a fake clock; body gets a way to connect.
-func inBubble(t *testing.T, body func(t *testing.T, box *membox.Box, ui *webui.Server, connect func() *websocket.Conn)) {
-	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		box := membox.New(dir)
-		ui, err := webui.New(box, box, box, webui.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		box.Changed = ui.Changed
-		ctx, cancel := context.WithCancel(t.Context())
-		l := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
-		server := &http.Server{Handler: ui}
-		var wg sync.WaitGroup
-		wg.Go(func() { ui.Run(ctx) })
-		wg.Go(func() { server.Serve(l) })
-		synctest.Wait()
-		body(t, box, ui, func() *websocket.Conn {
-			d := websocket.Dialer{NetDialContext: l.dial}
-			ws, _, err := d.Dial("ws://box/api/v1/live", nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return ws
-		})
-		cancel()
-		server.Close()
-		wg.Wait()
-	})
-}
-
-func TestLiveSilentPhoneIsLetGo(t *testing.T) {
-	inBubble(t, func(t *testing.T, box *membox.Box, ui *webui.Server, connect func() *websocket.Conn) {
-		ws := connect()
-		began := time.Now()
-		pings := 0
-		ws.SetPingHandler(func(string) error {
-			if pings++; pings > 10 {
-				return nil // the phone walked away
-			}
-			return ws.WriteControl(websocket.PongMessage, nil, time.Now().Add(time.Second))
-		})
-		_, _, err := ws.ReadMessage()
-		if err == nil {
-			t.Fatal("something was said")
-		}
-		if lived := time.Since(began); lived < 5*time.Minute || lived > 6*time.Minute {
-			t.Errorf("let go after %v and %d pings", lived, pings)
-		}
-		ws.Close()
-	})
-}
-
-func TestChangesAreToldTogether(t *testing.T) {
-	inBubble(t, func(t *testing.T, box *membox.Box, ui *webui.Server, connect func() *websocket.Conn) {
-		ws := connect()
-		ui.Changed(webui.FilesChanged)
-		if e := next(t, ws); len(e.Topics) != 1 || e.Topics[0] != "files" {
-			t.Errorf("heard %+v", e)
-		}
-		told := time.Now()
-		for range 100 {
-			ui.Changed(webui.FilesChanged)
-			ui.Changed(webui.TransfersChanged)
-			ui.Changed(webui.BoxChanged)
-		}
-		if e := next(t, ws); fmt.Sprint(e.Topics) != "[files box transfers]" {
-			t.Errorf("heard %+v", e)
-		}
-		if gap := time.Since(told); gap != time.Second {
-			t.Errorf("told again after %v", gap)
-		}
-		ws.Close()
-		synctest.Wait()
-	})
 }

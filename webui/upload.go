@@ -254,10 +254,20 @@ func (p *pacedBody) Read(b []byte) (int, error) {
 			err = errDrained
 		}
 	}
-	if err != nil && err != io.EOF {
+	switch {
+	case err == io.EOF:
+		p.arrived()
+	case err != nil:
 		p.failed = err
 	}
 	return n, err
+}
+
+// arrived ends the client's deadline: from here on the time is this box's own.
+// Left in place it would end the request's context while the disk still writes.
+func (p *pacedBody) arrived() {
+	_ = p.rc.SetReadDeadline(time.Time{})
+	_ = p.rc.SetWriteDeadline(time.Now().Add(saveTime))
 }
 
 // drain reads what is left of a refused body, up to maxDrain. A client that

@@ -84,6 +84,7 @@ type Server struct {
 	pages     *template.Template
 	visitors  visitorKeys
 	receipts  *receipts
+	fragments *fragments
 	live      *live
 	uploads   chan struct{} // one token for each drop that runs
 	handler   http.Handler
@@ -95,8 +96,8 @@ func New(files Files, rooms Rooms, box Box, o Options) (*Server, error) {
 	s := &Server{
 		files: files, rooms: rooms, box: box,
 		hosts: o.Hosts, logger: o.Logger, now: o.Now,
-		visitors: newVisitorKeys(),
-		uploads:  make(chan struct{}, or(o.MaxUploads, 64)),
+		visitors: newVisitorKeys(), fragments: newFragments(),
+		uploads: make(chan struct{}, or(o.MaxUploads, 64)),
 	}
 	if s.hosts == nil {
 		s.hosts = func(string) bool { return true }
@@ -152,6 +153,8 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /chat/{room}", s.chatForm)
 	mux.HandleFunc("GET /f/{cid}/{name}", s.download)
 	mux.HandleFunc("GET /static/{file}", s.assets.serve)
+	// Old browsers ask for this one by themselves.
+	mux.Handle("GET /favicon.ico", http.RedirectHandler(s.assets.urls["logo.svg"], http.StatusFound))
 
 	mux.HandleFunc("GET /api/v1/box", s.apiBox)
 	mux.HandleFunc("GET /api/v1/peers", s.apiPeers)
