@@ -227,8 +227,9 @@ type box struct {
 	table   *tableTwin
 	catalog *catalogTwin
 	options Options
-	watches int
 	stop    func()
+
+	tableDir string // holds the table, root where empty
 }
 
 // newBox makes a box that does not run yet.
@@ -242,10 +243,14 @@ func newBox(t *testing.T) *box {
 func (b *box) open() {
 	b.t.Helper()
 	var err error
-	if b.dir, err = dropdir.Open(b.files(), dropdir.Options{MaxWatches: b.watches}); err != nil {
+	if b.dir, err = dropdir.Open(b.files(), dropdir.Options{}); err != nil {
 		b.t.Fatal(err)
 	}
-	if b.table, err = openTable(filepath.Join(b.root, "table")); err != nil {
+	at := b.tableDir
+	if at == "" {
+		at = b.root
+	}
+	if b.table, err = openTable(filepath.Join(at, "table")); err != nil {
 		b.t.Fatal(err)
 	}
 	if b.Blobs, err = Open(b.dir, b.table, nobody{}, b.catalog, b.options); err != nil {
