@@ -155,6 +155,21 @@ func TestEveryAllowedImportHasItsReason(t *testing.T) {
 	}
 }
 
+// TestEveryDependencyIsExplained: its reason, licence and weight stand in one
+// table.
+func TestEveryDependencyIsExplained(t *testing.T) {
+	const page = "docs/decisions/0005-dependencies.md"
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range edges {
+		if strings.Contains(strings.Split(e.to, "/")[0], ".") && !strings.Contains(string(text), "\n| "+e.to+" |") {
+			t.Errorf("%s has no row for %s", page, e.to)
+		}
+	}
+}
+
 // TestNothingNeedsC: one go build must make the program for every router, also
 // where a C compiler is at hand and go would use it.
 func TestNothingNeedsC(t *testing.T) {
