@@ -228,12 +228,24 @@ func (e *badgerEngine) undo(version, newest uint64) (uint64, error) {
 		return 0, err
 	}
 	newest++
+	var part []change
+	size := 0
 	for _, key := range keys {
 		value, ok, err := e.getAt(key, version-1)
-		if err == nil {
-			err = e.commit([]change{{key: key, value: value, remove: !ok}}, newest)
-		}
 		if err != nil {
+			return 0, err
+		}
+		size += len(key) + len(value)
+		if len(part) > 0 && !e.fits(len(part)+1, size) {
+			if err := e.commit(part, newest); err != nil {
+				return 0, err
+			}
+			part, size = part[:0], len(key)+len(value)
+		}
+		part = append(part, change{key: key, value: value, remove: !ok})
+	}
+	if len(part) > 0 {
+		if err := e.commit(part, newest); err != nil {
 			return 0, err
 		}
 	}

@@ -73,8 +73,8 @@ func (db *DB) walk(r span, yield func(key, value []byte) bool) error {
 		var key, value []byte
 		var ok bool
 		err := db.guard("scan", func() (err error) {
-			db.engine.touch(len(key) + len(value))
 			key, value, ok, err = c.next()
+			db.engine.touch(len(key) + len(value))
 			return err
 		})
 		if err != nil || !ok || !yield(key[1:], value) {

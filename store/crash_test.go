@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -198,6 +199,33 @@ func TestOtherEngine(t *testing.T) {
 	if _, err := store.Open(dir, small); !errors.Is(err, store.ErrOtherEngine) {
 		t.Fatalf("got %v", err)
 	}
+}
+
+// TestGarbage opens a store whose files somebody has overwritten: an error, and
+// the store opens again once they are put back.
+func TestGarbage(t *testing.T) {
+	dir := t.TempDir()
+	db := openStore(t, dir)
+	write(t, db.Table(store.Node), put("a", "1"))
+	closeStore(t, db)
+	name := map[string]string{"badger": "badger/MANIFEST", "bbolt": "bbolt.db"}[store.Engine]
+	name = filepath.Join(dir, name)
+	good, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range [][]byte{make([]byte, len(good)), []byte("garbage"), bytes.Repeat([]byte("garbage!"), 4096)} {
+		if err := os.WriteFile(name, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.Open(dir, small); err == nil || errors.Is(err, store.ErrLocked) {
+			t.Errorf("%d bytes of garbage: %v", len(bad), err)
+		}
+	}
+	if err := os.WriteFile(name, good, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantValue(t, openStore(t, dir).Table(store.Node), []byte("a"), []byte("1"))
 }
 
 // TestDamaged takes the bytes from under an open store, as a stick does that is

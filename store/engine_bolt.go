@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/bits"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -25,6 +27,9 @@ const (
 
 	// growth is by how much the file grows at a time, in bytes.
 	growth = 1 << 20
+	// fill is how full a page is left when it is split: many keys come in
+	// order, and would leave every page half empty at bbolt's own 0.5.
+	fill = 0.75
 	// maxGroup bounds the bytes that one transaction takes from several
 	// writers.
 	maxGroup = 1 << 20
@@ -47,11 +52,34 @@ type boltEngine struct {
 }
 
 func openEngine(dir string, o Options) (engine, error) {
-	db, err := openFile(filepath.Join(dir, engineFile), maxFile)
+	path := filepath.Join(dir, engineFile)
+	if err := makeFile(dir, path); err != nil {
+		return nil, err
+	}
+	db, err := openFile(path, maxFile)
 	if err != nil {
 		return nil, err
 	}
 	db.AllocSize = growth
+	e := &boltEngine{db: db}
+	e.pages = newPages(o.mapped(), e.forget)
+	return e, nil
+}
+
+// makeFile makes the file and its tables where there is none. It is made aside:
+// half a file, from a crash, would be taken for a damaged store.
+func makeFile(dir, path string) error {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return nil // opening it will tell
+	}
+	aside := path + ".new"
+	if err := os.Remove(aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("store: make: %w", err)
+	}
+	db, err := openFile(aside, leastFile)
+	if err != nil {
+		return err
+	}
 	err = db.Update(func(tx *bbolt.Tx) error {
 		for t := meta; t <= last; t++ {
 			if _, err := tx.CreateBucketIfNotExists([]byte{byte(t)}); err != nil {
@@ -60,12 +88,13 @@ func openEngine(dir string, o Options) (engine, error) {
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, errors.Join(boltError("make tables", err), db.Close())
+	if err := errors.Join(err, db.Close()); err != nil {
+		return boltError("make tables", err)
 	}
-	e := &boltEngine{db: db}
-	e.pages = newPages(o.mapped(), e.forget)
-	return e, syncFolder(dir)
+	if err := os.Rename(aside, path); err != nil {
+		return fmt.Errorf("store: make: %w", err)
+	}
+	return syncFolder(dir)
 }
 
 func openFile(path string, most int) (*bbolt.DB, error) {
@@ -82,6 +111,9 @@ func openFile(path string, most int) (*bbolt.DB, error) {
 		return openFile(path, most/2)
 	case errors.Is(err, bbolterrors.ErrTimeout):
 		return nil, ErrLocked
+	case errors.Is(err, bbolterrors.ErrInvalid), errors.Is(err, bbolterrors.ErrChecksum),
+		errors.Is(err, bbolterrors.ErrVersionMismatch):
+		return nil, fmt.Errorf("%w: open: %w", ErrDamaged, err)
 	}
 	return nil, boltError("open", err)
 }
@@ -104,6 +136,7 @@ func (e *boltEngine) write(changes []change) error {
 	err := e.db.Update(func(tx *bbolt.Tx) error {
 		for _, c := range changes {
 			bucket := tx.Bucket(c.key[:1])
+			bucket.FillPercent = fill
 			if c.remove {
 				if err := bucket.Delete(c.key[1:]); err != nil {
 					return err

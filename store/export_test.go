@@ -33,3 +33,6 @@ func (db *DB) Waiting() int {
 	defer db.commits.mu.Unlock()
 	return len(db.commits.waiting)
 }
+
+// MappedBytes is how much of this process's memory is pages of files.
+func MappedBytes() int64 { return mappedBytes() }

@@ -129,8 +129,9 @@ type DB struct {
 
 // Open opens the store in dir, making dir and the store as needed, and brings
 // a store of an older schema up to date. It fails with ErrLocked, ErrNewer,
-// ErrOtherEngine or ErrDamaged, and with ErrFull where the disk has not even
-// the room to start. It may take seconds after a crash.
+// ErrOtherEngine or ErrDamaged, with ErrFull where the disk has not even the
+// room to start, or with what the engine or the system says. It may take
+// seconds after a crash.
 func Open(dir string, o Options) (*DB, error) {
 	return open(dir, o, migrations())
 }

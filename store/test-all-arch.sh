@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")"
 export CGO_ENABLED=0
 
-for qemu in qemu-arm-static qemu-mipsel-static; do
+for qemu in qemu-arm-static qemu-mipsel-static qemu-mips-static; do
 	if ! command -v "$qemu" >/dev/null; then
 		echo "$qemu is missing: apt-get install qemu-user-static" >&2
 		exit 1
@@ -26,3 +26,5 @@ run 'armv7, bbolt' GOARCH=arm GOARM=7 STORE_TEST_RUNNER=qemu-arm-static \
 	go test -exec qemu-arm-static "$@" .
 run 'mipsle softfloat, bbolt' GOARCH=mipsle GOMIPS=softfloat STORE_TEST_RUNNER=qemu-mipsel-static \
 	go test -exec qemu-mipsel-static "$@" .
+run 'mips softfloat, bbolt' GOARCH=mips GOMIPS=softfloat STORE_TEST_RUNNER=qemu-mips-static \
+	go test -exec qemu-mips-static "$@" .
