@@ -147,7 +147,7 @@ func shout(ctx context.Context, t *testing.T, from *Host) {
 			copy(packet[12:], "\x07_boucan\x04_tcp\x05local\x00\x00\x0c\x00\x01\x00\x00\x00\x78\xff\xff\xc0\x0c\xc0\x0c")
 		}
 		_, _ = conn.WriteTo(packet, group) // what is lost is lost
-		copy(packet, "BCAN") // a beacon by its first bytes
+		copy(packet, "BCAN")               // a beacon by its first bytes
 		_, _ = conn.WriteTo(packet[:min(len(packet), 6+r.IntN(250))], beacons)
 		select {
 		case <-pause.C:
