@@ -149,7 +149,8 @@ func (t *transfers) settlePull(p *pull) {
 		t.disk <- func(ctx context.Context) { t.finishPull(ctx, p) }
 		return
 	}
-	t.disk <- func(context.Context) { t.closePull(p) }
+	end := p.end
+	t.disk <- func(context.Context) { t.closePull(p, end) }
 }
 
 // finishPull makes a whole blob durable.
@@ -173,19 +174,23 @@ func (t *transfers) finishPull(ctx context.Context, p *pull) {
 }
 
 // closePull ends a pull that is not whole.
-func (t *transfers) closePull(p *pull) {
+func (t *transfers) closePull(p *pull, end pullEnd) {
 	var err error
-	if p.end == endDiscard {
+	if end == endDiscard {
 		err = p.land.discard()
 	} else {
 		err = p.land.close()
 	}
+	t.mu.Lock()
+	t.closed(p)
+	unwanted := p.end == endDiscard && end != endDiscard // since it was begun
+	t.mu.Unlock()
+	if unwanted {
+		err = errors.Join(err, t.b.dropPartial(p.w.cid))
+	}
 	if err != nil {
 		t.log.Warn("cannot put away a partial file", "err", err)
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.closed(p)
 }
 
 // closed forgets a pull whose landing has ended, so that its wish, or a new one
