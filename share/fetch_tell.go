@@ -39,23 +39,6 @@ func (s *source) takeTell(now time.Time) []byte {
 	return frame
 }
 
-// arrived notes blobs that became whole here without being fetched: dropped, or
-// put into the folder by hand. They are wanted no more, and peers that look for
-// them hear of them.
-func (t *transfers) arrived(cids ...record.CID) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, cid := range cids {
-		if w := t.q.wishes[cid]; w != nil {
-			t.forget(w)
-		}
-		if p := t.pulls[cid]; p != nil {
-			t.endPull(p, endDiscard)
-		}
-	}
-	t.tellHave(nil, cids...)
-}
-
 // heard notes that a peer said to have blobs.
 func (t *transfers) heard(peer record.Key, cids []record.CID) {
 	t.mu.Lock()

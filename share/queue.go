@@ -111,7 +111,8 @@ func (w Wanted) possible() error {
 }
 
 // add puts a blob at the end of its lane. A blob that is wanted already stays
-// where it is; another size for it is kept in case the first is a lie.
+// where it is; a record by another author says who else has it, and another size
+// for it is kept in case the first is a lie.
 func (q *queue) add(w Wanted) error {
 	if err := w.possible(); err != nil {
 		return err
@@ -121,6 +122,10 @@ func (q *queue) add(w Wanted) error {
 	}
 	if old := q.wishes[w.CID]; old != nil {
 		q.addRival(old, w)
+		if s := q.authors[w.From]; s != nil && w.From != old.from {
+			old.from = w.From
+			q.has(s, w.CID)
+		}
 		return nil
 	}
 	if len(q.wishes) >= maxWanted {

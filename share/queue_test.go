@@ -203,6 +203,27 @@ func TestAuthorsFirst(t *testing.T) {
 	}
 }
 
+// Somebody else offers the same bytes in a record of their own: they are asked,
+// also if they had said no.
+func TestAnotherAuthorOffersTheSame(t *testing.T) {
+	q := newQueue()
+	s := seated(t, q, 1)
+	w := wanted(1, 10)
+	w.From = record.Key{7}
+	_ = q.add(w)
+	q.no(s, q.wishes[w.CID])
+	asks(q, s, classWhole)
+	w.From = s.key
+	_ = q.add(w)
+	if len(s.hot) != 1 || len(asks(q, s, classWhole)) != 1 {
+		t.Error("not asked")
+	}
+	_ = q.add(w)
+	if len(s.hot) != 1 {
+		t.Error("the same record counts again")
+	}
+}
+
 // A record that lies about the size is dropped, and one that does not takes its
 // place.
 func TestRivalClaims(t *testing.T) {
