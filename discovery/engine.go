@@ -20,6 +20,9 @@ const (
 	maxReminded = 128                    // own packets that are remembered
 	maxFollowed = 64                     // names that were asked for because they came bare
 	followGap   = 2 * time.Second        // between questions for one of them
+
+	complainGap    = time.Minute
+	complainRarest = time.Hour
 )
 
 // packet is one thing that a reader hands to the loop.
@@ -37,12 +40,11 @@ type packet struct {
 // engine is one run of a Service: all its state, which belongs to one goroutine,
 // and the readers that feed it.
 type engine struct {
-	self     Self
-	quiet    bool
-	use      func(string) bool
-	net      network
-	log      *slog.Logger
-	listener Listener
+	self  Self
+	quiet bool
+	use   func(string) bool
+	net   network
+	log   *slog.Logger
 
 	packets chan packet   // unbuffered: what waits, waits in the kernel, which drops what is too much
 	done    chan struct{} // closed when readers shall go
@@ -63,19 +65,19 @@ type engine struct {
 	reminded   [maxReminded]uint64 // sums of packets of our own
 	remindedAt int
 	followed   map[string]time.Time // bare names asked for, at most maxFollowed
-	complained map[string]time.Time // by message, all constant
+	complained map[string]complaint // by message, all constant
 }
 
 func newEngine(s *Service) *engine {
 	now := time.Now()
 	e := &engine{
-		self: s.self, quiet: s.options.Quiet, use: s.options.Use, net: s.net, log: s.log, listener: s.listener,
+		self: s.self, quiet: s.options.Quiet, use: s.options.Use, net: s.net, log: s.log,
 		packets: make(chan packet), done: make(chan struct{}), seed: maphash.MakeSeed(),
 		table: newTable(s.self.ID, s.listener, now), links: map[int]*link{},
 		quarrel:  newBucket(1/quarrelWait.Seconds(), quarrelBurst, now),
 		direct:   newBucket(directRate, directBurst, now),
 		asking:   newBucket(askRate, askBurst, now),
-		followed: map[string]time.Time{}, complained: map[string]time.Time{},
+		followed: map[string]time.Time{}, complained: map[string]complaint{},
 	}
 	e.table.ask, e.table.jitter = e.ask, random
 	e.table.refused = func(reason string) { e.complain("peer was not taken in", "reason", reason) }
@@ -286,13 +288,21 @@ func (e *engine) remember(p []byte) {
 	e.remindedAt = (e.remindedAt + 1) % maxReminded
 }
 
-// complain logs one kind of trouble at most once a minute.
+// complaint is when one kind of trouble was logged, and how long not again.
+type complaint struct {
+	at   time.Time
+	wait time.Duration
+}
+
+// complain logs one kind of trouble at most once a minute, and what goes on ever
+// more rarely.
 func (e *engine) complain(message string, attrs ...any) {
 	now := time.Now()
-	if at, ok := e.complained[message]; ok && now.Sub(at) < complainSeconds*time.Second {
+	c, ok := e.complained[message]
+	if ok && now.Sub(c.at) < c.wait {
 		return
 	}
-	e.complained[message] = now
+	e.complained[message] = complaint{at: now, wait: min(max(2*c.wait, complainGap), complainRarest)}
 	e.log.Warn(message, attrs...)
 }
 

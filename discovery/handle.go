@@ -249,10 +249,13 @@ func (e *engine) beacon(flags byte, wanted string) *beacon {
 }
 
 // complainSend logs that a packet was not sent, unless the interface is just
-// going away.
+// going away. The address it was for stays out of the log: it may be a visitor's.
 func (e *engine) complainSend(message, name string, err error) {
 	if errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.ENETDOWN) {
 		return
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op.Err
 	}
 	e.complain(message, "interface", name, "err", err)
 }

@@ -198,6 +198,43 @@ func TestInterfaceThatIsMadeAnew(t *testing.T) {
 	}
 }
 
+// TestAddressStillChecked has an address that may not be spoken from for the
+// first second or two (RFC 4862, section 5.4).
+func TestAddressStillChecked(t *testing.T) {
+	newLAN(t, 2, "ll6")
+	unplug(t, 2)
+	selves := []discovery.Self{selfOf(1), selfOf(2)}
+	nodes := []*node{startNode(t, 1, selves[0]), startNode(t, 2, selves[1])}
+	sh(t, `ip netns exec %[1]s sysctl -qw net.ipv6.conf.default.accept_dad=1
+		ip -n %[1]s link add eth0 type veth peer name p2 netns %[2]s
+		ip -n %[2]s link set p2 master br0 up; ip -n %[1]s link set eth0 up`, host(2), bridge)
+	plugged := time.Now()
+	for i, n := range nodes {
+		t.Logf("contact %v after plugging in", n.finds(2*contactWithin, selves[1-i]).At.Sub(plugged).Round(time.Millisecond))
+	}
+	for _, e := range nodes[1].past {
+		if strings.Contains(e.Text, "level=WARN") {
+			t.Error(e.Text)
+		}
+	}
+}
+
+func TestCableThatIsPulledAndPutBack(t *testing.T) {
+	newLAN(t, 2, "both")
+	selves := []discovery.Self{selfOf(1), selfOf(2)}
+	nodes := []*node{startNode(t, 1, selves[0]), startNode(t, 2, selves[1])}
+	contact(t, nodes, selves)
+	sh(t, "ip -n %s link set p2 down", bridge)
+	for i, n := range nodes {
+		n.loses(silenceWithin, selves[1-i].ID)
+	}
+	sh(t, "ip -n %s link set p2 up", bridge)
+	back := time.Now()
+	for i, n := range nodes {
+		t.Logf("contact %v after the cable was back", n.finds(contactWithin, selves[1-i]).At.Sub(back).Round(time.Millisecond))
+	}
+}
+
 func TestAddressChange(t *testing.T) {
 	newLAN(t, 2, "ll4")
 	selves := []discovery.Self{selfOf(1), selfOf(2)}

@@ -188,14 +188,15 @@ func (l *link) beaconTo(to netip.AddrPort, flags byte, wanted string) {
 // owe answers an asker: alone and soon, or, where there are many or it asks for
 // that, all at once and no more than once a second.
 func (l *link) owe(a arrival, aloud bool, now time.Time) {
+	if !aloud && slices.ContainsFunc(l.answers, func(o beaconAnswer) bool { return o.to == a.from }) {
+		return
+	}
 	if !aloud && len(l.answers) < maxAnswers && l.engine.direct.take(now) {
 		wait := time.Duration(0)
 		if !a.direct {
 			wait = random(answerSpread)
 		}
-		if !slices.ContainsFunc(l.answers, func(o beaconAnswer) bool { return o.to == a.from }) {
-			l.answers = append(l.answers, beaconAnswer{to: a.from, at: now.Add(wait)})
-		}
+		l.answers = append(l.answers, beaconAnswer{to: a.from, at: now.Add(wait)})
 		return
 	}
 	at := now.Add(random(min(answerSpread+time.Duration(len(l.engine.table.peers))*aloudSpread, maxAloudDelay)))

@@ -117,7 +117,6 @@ const (
 	directBurst     = 50
 	askRate         = 10 // questions a second for peers that the transport never held
 	askBurst        = 50
-	complainSeconds = 60 // at most one log line of a kind in so many seconds
 )
 
 // sieveSenders is the number of buckets that all senders share, by chance.

@@ -48,12 +48,13 @@ type machine struct {
 
 // wire is one socket of a machine.
 type wire struct {
-	host  *machine
-	port  uint16
-	v6    bool
-	index int // of an mDNS socket, else 0
-	in    chan datagram
-	done  chan struct{}
+	host   *machine
+	port   uint16
+	v6     bool
+	index  int // of an mDNS socket, else 0
+	in     chan datagram
+	done   chan struct{}
+	broken chan struct{} // closed when the system fails it
 }
 
 type datagram struct {
@@ -150,7 +151,7 @@ func (h *machine) open(port uint16, v6 bool, index int) *wire {
 		port = h.nextPort
 		h.nextPort++
 	}
-	c := &wire{host: h, port: port, v6: v6, index: index, in: make(chan datagram, 512), done: make(chan struct{})}
+	c := &wire{host: h, port: port, v6: v6, index: index, in: make(chan datagram, 512), done: make(chan struct{}), broken: make(chan struct{})}
 	h.conns = append(h.conns, c)
 	return c
 }
@@ -161,8 +162,12 @@ func (c *wire) read(b []byte) (int, arrival, error) {
 		return copy(b, d.b), d.a, nil
 	case <-c.done:
 		return 0, arrival{}, net.ErrClosed
+	case <-c.broken:
+		return 0, arrival{}, errBroken
 	}
 }
+
+var errBroken = errors.New("socket is broken")
 
 func (c *wire) close() error {
 	c.host.air.mu.Lock()
