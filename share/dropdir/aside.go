@@ -153,41 +153,25 @@ func (a *Aside) Discard() error {
 	return err
 }
 
-// WriteAll writes many small files aside, durable on return. On an error none
-// is left.
+// WriteAll writes many small files aside, durable on return. They are closed
+// already. On an error none is left.
 func (d *Dir) WriteAll(ctx context.Context, contents [][]byte) ([]*Aside, error) {
-	// From so many files on it is quicker to sync the whole file system, and
-	// the files need not stay open for it.
-	const together = 24
 	h, err := d.handle()
 	if err != nil {
 		return nil, err
 	}
-	whole := len(contents) >= together && h.maySyncWhole(time.Now())
 	files := make([]*Aside, 0, len(contents))
-	for _, content := range contents {
-		if err = ctx.Err(); err != nil {
-			break
+	if len(contents) >= together && h.maySyncWhole(time.Now()) {
+		files, err = h.writeSome(ctx, files, contents, false)
+		if err == nil {
+			err = h.syncWhole(len(files))
 		}
-		var a *Aside
-		if a, err = h.aside(h.incoming, incomingName, rand.Text(), os.O_RDWR|os.O_CREATE|os.O_EXCL); err != nil {
-			break
+	} else {
+		for some := range slices.Chunk(contents, openFiles) {
+			if files, err = h.writeSome(ctx, files, some, true); err != nil {
+				break
+			}
 		}
-		files = append(files, a)
-		if _, err = a.Write(content); err == nil && whole {
-			a.info, err = a.file.Stat()
-			err = errors.Join(err, a.file.Close())
-		}
-		if err != nil {
-			break
-		}
-	}
-	switch {
-	case err != nil:
-	case whole:
-		err = h.syncWhole(len(files))
-	default:
-		err = syncEach(files)
 	}
 	if err != nil {
 		for _, a := range files {
@@ -198,17 +182,70 @@ func (d *Dir) WriteAll(ctx context.Context, contents [][]byte) ([]*Aside, error)
 	return files, nil
 }
 
+const (
+	// together is the number of files from which on it is quicker to sync the
+	// whole file system.
+	together = 24
+	// openFiles is how many files are open at a time while they are synced
+	// one by one.
+	openFiles = 64
+)
+
+// writeSome writes files aside and closes them, synced or not. Those begun are
+// added to files, also on an error.
+func (h *handle) writeSome(ctx context.Context, files []*Aside, contents [][]byte, sync bool) ([]*Aside, error) {
+	from := len(files)
+	for _, content := range contents {
+		if err := ctx.Err(); err != nil {
+			return files, err
+		}
+		a, err := h.aside(h.incoming, incomingName, rand.Text(), os.O_RDWR|os.O_CREATE|os.O_EXCL)
+		if err != nil {
+			return files, err
+		}
+		files = append(files, a)
+		if _, err = a.Write(content); err == nil && !sync {
+			err = a.finish()
+		}
+		if err != nil {
+			return files, err
+		}
+	}
+	if !sync {
+		return files, nil
+	}
+	opened := make([]*os.File, 0, len(contents))
+	for _, a := range files[from:] {
+		opened = append(opened, a.file)
+	}
+	err := syncEach(opened)
+	for _, a := range files[from:] {
+		err = errors.Join(err, a.finish())
+	}
+	return files, diskError(err)
+}
+
+// finish closes a file that is written.
+func (a *Aside) finish() error {
+	info, err := a.file.Stat()
+	if err != nil {
+		return err
+	}
+	a.info = info
+	return diskError(a.file.Close())
+}
+
 // syncEach syncs files at the same time, which a journal answers with one
 // write.
-func syncEach(files []*Aside) error {
+func syncEach(files []*os.File) error {
 	const atOnce = 16
 	errs := make([]error, len(files))
 	slots := make(chan struct{}, atOnce)
 	var all sync.WaitGroup
-	for i, a := range files {
+	for i, f := range files {
 		slots <- struct{}{}
 		all.Go(func() {
-			errs[i] = a.Sync()
+			errs[i] = f.Sync()
 			<-slots
 		})
 	}
@@ -220,26 +257,35 @@ func syncEach(files []*Aside) error {
 // was not touched for a minute has long been written by the system itself.
 func (d *Dir) SyncByHand(paths []string) error {
 	h, err := d.handle()
-	if err != nil || len(paths) == 0 {
+	if err != nil {
 		return err
 	}
-	if h.maySyncWhole(time.Now()) {
+	return h.syncPaths(paths)
+}
+
+// syncPaths makes files durable; those that are gone are passed over.
+func (h *handle) syncPaths(paths []string) error {
+	if len(paths) == 0 {
+		return nil
+	}
+	if len(paths) > 1 && h.maySyncWhole(time.Now()) {
 		return h.syncWhole(len(paths))
 	}
-	for some := range slices.Chunk(paths, 128) {
-		var files []*Aside // not ours; for syncing only
+	for some := range slices.Chunk(paths, openFiles) {
+		var err error
+		var files []*os.File
 		for _, path := range some {
 			f, openErr := h.root.OpenFile(path, os.O_RDONLY|openFlags, 0)
 			switch {
 			case openErr == nil:
-				files = append(files, &Aside{file: f})
+				files = append(files, f)
 			case !gone(openErr):
 				err = errors.Join(err, openErr)
 			}
 		}
 		err = errors.Join(err, syncEach(files))
-		for _, a := range files {
-			err = errors.Join(err, a.Close())
+		for _, f := range files {
+			err = errors.Join(err, f.Close())
 		}
 		if err != nil {
 			return diskError(err)

@@ -27,6 +27,7 @@ type Placer struct {
 	h     *handle
 	known Known
 	open  map[string]*os.File // folders changed since the last Sync
+	again []string            // files to be synced again, on FAT
 }
 
 // openFolders is how many changed folders a group keeps open before it syncs.
@@ -57,6 +58,9 @@ func (p *Placer) Place(a *Aside, want, tag string) (Entry, error) {
 		return Entry{}, fmt.Errorf("place file: %w", diskError(err))
 	}
 	a.placed = true
+	if p.h.traits.fat {
+		p.again = append(p.again, path)
+	}
 	info := a.info
 	if info == nil {
 		if info, err = a.file.Stat(); err != nil {
@@ -290,9 +294,12 @@ func (p *Placer) opened(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// Sync makes everything done durable: each changed folder is synced once.
+// Sync makes everything done durable: each changed folder is synced once. On
+// FAT, where length and place of a file are kept in the folder, a rename
+// forgets them until the file is synced again.
 func (p *Placer) Sync() error {
-	var err error
+	err := p.h.syncPaths(p.again)
+	p.again = p.again[:0]
 	for _, f := range p.open {
 		err = errors.Join(err, syncOpened(f), f.Close())
 	}
