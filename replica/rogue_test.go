@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,7 +106,7 @@ type host struct {
 	log   *logbook
 	kept  *record.Record
 	dial  func() (replica.Stream, error)
-	opens int
+	opens atomic.Int64 // streams that the host opened
 }
 
 func newHost(t *testing.T) *host {
@@ -119,7 +120,7 @@ func newHost(t *testing.T) *host {
 
 func (h *host) Peers() []record.Key { return nil }
 func (h *host) Open(context.Context, record.Key) (replica.Stream, error) {
-	h.opens++
+	h.opens.Add(1)
 	return h.dial()
 }
 

@@ -79,7 +79,7 @@ func TestBothSidesMeet(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newNetwork(t, 2).start()
 			defer w.stop()
-			w.links[pairOf(0, 1)] = &link{}
+			w.join(0, 1)
 			w.nodes[knows].syncer.PeerUp(public(1 - knows))
 			m := messages(t, 0, 0, 2)
 			add(t, w.nodes[0].set, nil, m[0])
@@ -355,4 +355,30 @@ func (m *model) restart(i int) {
 	for _, j := range back {
 		m.connect(i, j)
 	}
+}
+
+// TestNodesOnTheRealStore meet, are switched off and meet again.
+func TestNodesOnTheRealStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newNetwork(t, 2)
+		for _, n := range w.nodes {
+			n.log = newStore(t)
+		}
+		w.start()
+		defer w.stop()
+		both := messages(t, 9, 0, 300)
+		add(t, w.nodes[0].set, nil, append(messages(t, 0, 0, 50), both...)...)
+		add(t, w.nodes[1].set, nil, append(messages(t, 1, 0, 400), both...)...)
+		w.connect(0, 1)
+		pass(5 * time.Second)
+		w.cut(0, 1)
+		w.nodes[1].halt()
+		w.nodes[1].start()
+		add(t, w.nodes[0].set, nil, takedown(t, 9, time.Now(), both[0], ""))
+		w.connect(0, 1)
+		pass(10 * time.Second)
+		if held := w.alike(); len(held) != 750 || held[both[0].ID()] {
+			t.Errorf("%d records, what was taken down there: %v", len(held), held[both[0].ID()])
+		}
+	})
 }
