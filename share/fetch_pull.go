@@ -132,6 +132,7 @@ func (t *transfers) startPull(p *pull) {
 		t.failed(p.w, err, "cannot begin to store a blob")
 		return
 	}
+	t.roomless = 0
 	p.land, p.todo, p.have, p.left, p.ready = land, todo, have, left, true
 	p.moved = time.Now()
 	t.settlePull(p)
@@ -266,18 +267,22 @@ func (t *transfers) pause(err error) {
 	}
 	t.pausedTo = time.Now().Add(spread(backoff(firstPause, lastPause, t.pauses)))
 	t.pauses++
-	if errors.Is(err, ErrFull) {
+	switch {
+	case t.pauses > 1: // said before, and nothing has been stored since
+	case errors.Is(err, ErrFull):
 		t.log.Warn("no room for what peers offer; fetching waits")
-		return
+	default:
+		t.log.Warn("cannot store what is fetched; fetching waits", "err", err)
 	}
-	t.log.Warn("cannot store what is fetched; fetching waits", "err", err)
 }
 
 // tooLarge leaves blobs alone for a while that are as long as one that found no
 // room. Shorter ones may still fit. t.mu is held.
 func (t *transfers) tooLarge(size int64) {
 	if t.q.roomBelow == 0 {
-		t.log.Warn("no room for a blob that is wanted; it waits")
+		if t.roomless == 0 {
+			t.log.Warn("no room for a blob that is wanted; it waits")
+		}
 		t.roomlessTo = time.Now().Add(spread(backoff(firstPause, lastPause, t.roomless)))
 		t.roomless++
 		t.q.roomBelow = size
@@ -286,4 +291,4 @@ func (t *transfers) tooLarge(size int64) {
 }
 
 // worked notes that the disk takes what comes. t.mu is held.
-func (t *transfers) worked() { t.pauses, t.roomless = 0, 0 }
+func (t *transfers) worked() { t.pauses = 0 }
