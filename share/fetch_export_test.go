@@ -2,6 +2,7 @@ package share
 
 import (
 	"context"
+	"encoding/binary"
 	"sync"
 	"testing"
 	"time"
@@ -32,8 +33,12 @@ const (
 	FrameUnreadable                    = byte(frameUnreadable)
 )
 
-func AppendHead(b []byte, kind byte, size int) []byte { return appendHead(b, frameKind(kind), size) }
-func AppendHave(b []byte, cids ...record.CID) []byte  { return appendHave(b, cids) }
+// AppendHead appends a head that may claim any size.
+func AppendHead(b []byte, kind byte, size uint32) []byte {
+	return binary.BigEndian.AppendUint32(append(b, kind), size)
+}
+
+func AppendHave(b []byte, cids ...record.CID) []byte { return appendHave(b, cids) }
 func AppendWrong(b []byte, cid record.CID, chunk int) []byte {
 	return appendWrong(b, cid, chunk)
 }

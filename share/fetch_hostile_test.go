@@ -187,7 +187,7 @@ func chunkFrames(b, data []byte) []byte {
 		b = append(share.AppendHead(b, share.FramePiece, share.MaxPiece), data[:share.MaxPiece]...)
 		data = data[share.MaxPiece:]
 	}
-	return append(share.AppendHead(b, share.FrameLast, len(data)), data...)
+	return append(share.AppendHead(b, share.FrameLast, uint32(len(data))), data...)
 }
 
 // A peer that hangs up, is busy, has nothing or says gone is asked less and less.
