@@ -18,6 +18,7 @@ import (
 )
 
 func TestDropNames(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("x", 300) + ".jpeg"
 	for _, c := range []struct {
 		before []string
@@ -65,6 +66,7 @@ func TestDropNames(t *testing.T) {
 
 // Files that nobody has indexed yet are not overwritten either.
 func TestDropBesideUnknown(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	b.put("a.txt", "by hand")
 	b.put("a (2).txt", "by hand too")
@@ -81,6 +83,7 @@ func TestDropBesideUnknown(t *testing.T) {
 }
 
 func TestManyOfOneName(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	const n = 200
 	seen := map[string]bool{}
@@ -96,6 +99,7 @@ func TestManyOfOneName(t *testing.T) {
 }
 
 func TestDropSizes(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	random := rand.NewChaCha8([32]byte{1})
 	for _, size := range []int{0, 1, smallPiece - 1, smallPiece, ChunkSize - 1, ChunkSize, ChunkSize + 1, 3*ChunkSize + 77} {
@@ -128,6 +132,7 @@ func TestDropSizes(t *testing.T) {
 }
 
 func TestDropThatFailsLeavesNothing(t *testing.T) {
+	t.Parallel()
 	cut := errors.New("cut")
 	for _, size := range []int{0, 10, ChunkSize, 2*ChunkSize + 5} {
 		for _, failure := range []error{cut, io.ErrUnexpectedEOF} {
@@ -166,6 +171,7 @@ func (b *box) clean() {
 }
 
 func TestDropsAtTheSameTime(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	const n = 60
 	var all sync.WaitGroup
@@ -202,6 +208,7 @@ func TestDropsAtTheSameTime(t *testing.T) {
 
 // A drop of bytes whose file was edited meanwhile is stored anew.
 func TestDropDoesNotTrustAnEditedFile(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	d := b.drop("x", "promised")
 	if err := os.WriteFile(b.at("x"), []byte("something else"), 0o644); err != nil {
@@ -219,6 +226,7 @@ func TestDropDoesNotTrustAnEditedFile(t *testing.T) {
 }
 
 func TestRelease(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	big := strings.Repeat("z", 2*ChunkSize)
 	keep, gone := b.drop("dir/keep", "keep"), b.drop("dir/sub/gone", big)
@@ -256,6 +264,7 @@ func TestRelease(t *testing.T) {
 
 // A file edited since it was indexed is other content: it is not deleted.
 func TestReleaseSparesEdits(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	d := b.drop("x", "old")
 	if err := os.WriteFile(b.at("x"), []byte("precious"), 0o644); err != nil {
@@ -270,6 +279,7 @@ func TestReleaseSparesEdits(t *testing.T) {
 }
 
 func TestRefuse(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	var cids []record.CID
 	for i := range 5000 {
@@ -285,6 +295,7 @@ func TestRefuse(t *testing.T) {
 }
 
 func TestReserve(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	b.options.Reserve = 1 << 60
 	b.again()
@@ -316,6 +327,7 @@ type endless struct{}
 func (endless) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 func TestTooLarge(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	a, err := b.dir.Incoming()
 	if err != nil {
@@ -340,6 +352,7 @@ type stuck struct{}
 func (stuck) Read([]byte) (int, error) { return 0, nil }
 
 func TestStaleIncomingGoes(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	d := b.drop("x", "x")
 	b.put(".boucan/incoming/LEFTOVER", "half a drop")

@@ -26,8 +26,8 @@ const (
 // A look compares the folder with the index, both in the order of the paths, so
 // that neither is ever held whole. What is new or changed goes to examiners,
 // who hash it once it has settled; the collector writes what they found to the
-// index, in batches, and has it told of. What is missing is judged at the end
-// of a look.
+// index, in batches, and has it told of. What is missing is judged when no more
+// goes missing.
 type follower struct {
 	b       *Blobs
 	tell    func(ctx context.Context, r report) bool
@@ -43,7 +43,8 @@ type follower struct {
 	largeOver bool            // there were more
 	again     bool            // something failed: look at all again
 
-	present bool // as the log knows; for run only
+	present bool    // as the log knows; this and missing are for follow only
+	missing missing // what a look did not find
 }
 
 // report is what the catalog is to be told of, in this order.
@@ -113,8 +114,17 @@ func (f *follower) follow(ctx context.Context) {
 				continue
 			}
 			wait = min(due, wait)
+			if len(f.missing.paths) > 0 {
+				// Without the folder nothing could be said to be gone from it.
+				left := f.missing.wait(time.Now())
+				if left <= 0 {
+					f.lookFailed(ctx, f.judge(ctx))
+					continue
+				}
+				wait = min(left, wait)
+			}
 		} else {
-			all = true
+			all, f.missing = true, missing{}
 		}
 		f.sleep(ctx, wait)
 	}
@@ -210,13 +220,22 @@ func (f *follower) look(ctx context.Context, paths []string) {
 	close(l.exams)
 	examiners.Wait()
 	l.open.Wait()
-	if err == nil && ctx.Err() == nil {
-		err = l.judge(ctx)
+	f.lookFailed(ctx, err)
+}
+
+// lookFailed logs what stopped a look, has all looked at again, and waits so
+// that a fault that stays is not met over and over.
+func (f *follower) lookFailed(ctx context.Context, err error) {
+	if err == nil || ctx.Err() != nil {
+		return
 	}
-	if err != nil && ctx.Err() == nil {
-		f.b.log.Warn("could not look through the shared folder", "err", err)
-		f.failed()
-		f.sleepAfterFailure(ctx)
+	f.b.log.Warn("could not look through the shared folder", "err", err)
+	f.failed()
+	t := time.NewTimer(presenceEvery)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
 	}
 }
 
@@ -225,15 +244,6 @@ func (f *follower) failed() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.again = true
-}
-
-func (f *follower) sleepAfterFailure(ctx context.Context) {
-	t := time.NewTimer(presenceEvery)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }
 
 // compare goes through folder and index at or below path, side by side.

@@ -14,6 +14,7 @@ import (
 )
 
 func TestFolderIsFollowed(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	b.put("before.txt", "was here before")
 	b.put("photos/2020/a.jpg", "a")
@@ -52,6 +53,7 @@ func TestFolderIsFollowed(t *testing.T) {
 }
 
 func TestDropsAndRestartsAreNotReported(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	b.run()
 	d := b.drop("a/song.mp3", "music")
@@ -72,6 +74,7 @@ func TestDropsAndRestartsAreNotReported(t *testing.T) {
 
 // A writer that keeps the file open is waited for, however slow it is.
 func TestHalfWrittenIsNotAnnounced(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	b.run()
 	f, err := os.Create(b.at("slow.bin"))
@@ -95,6 +98,7 @@ func TestHalfWrittenIsNotAnnounced(t *testing.T) {
 }
 
 func TestHostileNamesByHand(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	names := []string{
 		"new\nline", "tab\t", "bell\a", "\xff\xfe", "a<b>.html", "CON", "nul.txt", "back\\slash",
@@ -133,6 +137,7 @@ func TestHostileNamesByHand(t *testing.T) {
 }
 
 func TestTwoCopiesAreOneBlob(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	b.put("one", "same")
 	b.put("two", "same")
@@ -158,6 +163,7 @@ func TestTwoCopiesAreOneBlob(t *testing.T) {
 
 // People move folders: the blobs stay, and large files are not read again.
 func TestMoving(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	big := strings.Repeat("0123456789abcdef", movable/16+1)
 	b.put("old/big.bin", big)
@@ -180,6 +186,7 @@ func TestMoving(t *testing.T) {
 }
 
 func TestMassDisappearanceIsHeldBack(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	for i := range 20 {
 		b.put(fmt.Sprintf("f/%02d", i), fmt.Sprint("file ", i))
@@ -221,7 +228,48 @@ func TestMassDisappearanceIsHeldBack(t *testing.T) {
 	}
 }
 
+// A program that saves by removing and writing anew has not removed anything,
+// and what goes slowly goes at once all the same.
+func TestRemovalIsJudgedLater(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	for i := range 20 {
+		b.put(fmt.Sprint("f", i), fmt.Sprint("file ", i))
+	}
+	b.put("saved", "the same")
+	b.run()
+	b.catalog.until(t, "all", func() bool { return len(b.catalog.appeared) == 21 })
+	// Each of these is looked at after what was done before it.
+	looked := func(name string) {
+		t.Helper()
+		b.put(name, name)
+		b.catalog.until(t, name, func() bool { return slices.Contains(b.catalog.told, "+"+name) })
+	}
+	b.remove("saved")
+	looked("look 1")
+	b.put("saved", "the same")
+	for i := range 14 {
+		b.remove(fmt.Sprint("f", i))
+		if i%5 == 0 {
+			looked(fmt.Sprint("look after ", i))
+		}
+	}
+	waitFor(t, "held back", func() bool { return b.Usage().Missing == 14 })
+	for _, told := range b.catalog.toldOf() {
+		if strings.HasPrefix(told, "-") {
+			t.Errorf("told of %q", told)
+		}
+	}
+	if b.read(cidOf("the same")) != "the same" {
+		t.Error("lost")
+	}
+	// What goes alone is gone.
+	b.remove("f19")
+	b.catalog.until(t, "one more", func() bool { return slices.Equal(b.catalog.told[len(b.catalog.told)-1:], []string{"-f19"}) })
+}
+
 func TestPulledStick(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	b.put("kept", "kept")
 	b.run()
@@ -264,6 +312,7 @@ func TestPulledStick(t *testing.T) {
 }
 
 func TestMarkerGone(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	b.drop("kept", "kept")
 	if err := os.Remove(b.at(".boucan/marker")); err != nil {
@@ -284,6 +333,7 @@ func TestMarkerGone(t *testing.T) {
 
 // What the catalog could not be told of before a stop it is told of after.
 func TestVanishedIsNotForgotten(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	b.put("gone", "gone")
 	b.run()
@@ -312,6 +362,7 @@ func TestVanishedIsNotForgotten(t *testing.T) {
 
 // Without a watch changes are found by looking.
 func TestChangedWhileOpen(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	d := b.drop("file", "first")
 	if err := os.WriteFile(b.at("file"), []byte("second version"), 0o644); err != nil {
@@ -329,6 +380,7 @@ func TestChangedWhileOpen(t *testing.T) {
 // A file whose bytes went bad on the disk is not offered any more, and not
 // mistaken for a new version.
 func TestRottenFile(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	d := b.drop("file", "good bytes")
 	before, err := os.Stat(b.at("file"))

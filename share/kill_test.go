@@ -62,6 +62,7 @@ func TestDropChild(t *testing.T) {
 // TestKill: whatever a process had been told is saved is there after it was
 // killed in the middle of dropping, and nothing half done is listed.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	root := t.TempDir()
 	saved := map[record.CID]string{}
 	for round := range 3 {
@@ -139,6 +140,7 @@ func dropUntilKilled(t *testing.T, root, round string, most int) map[record.CID]
 
 // TestLandingSurvivesItsProcess: what had landed is not fetched again after a kill.
 func TestLandingSurvivesItsProcess(t *testing.T) {
+	t.Parallel()
 	root := t.TempDir()
 	content, m := blobOf(8, 20*ChunkSize)
 	b := &box{t: t, root: root, catalog: newCatalog()}

@@ -43,6 +43,7 @@ func write(t *testing.T, l *landing, content []byte, chunks ...int) {
 }
 
 func TestLanding(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	b.drop("pics/photo.jpg", "another photo")
 	content, m := blobOf(1, 3*ChunkSize+100)
@@ -83,6 +84,7 @@ func TestLanding(t *testing.T) {
 }
 
 func TestLandingResumes(t *testing.T) {
+	t.Parallel()
 	for _, closed := range []bool{true, false} {
 		t.Run(fmt.Sprint("closed ", closed), func(t *testing.T) {
 			b := newBox(t)
@@ -122,6 +124,7 @@ func TestLandingResumes(t *testing.T) {
 // What lies in a partial file and is not vouched for is believed only if it
 // hashes right.
 func TestLandingDoesNotTrustTheDisk(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	content, m := blobOf(3, 4*ChunkSize)
 	partial := b.at(".boucan/partial/" + m.CID.String())
@@ -141,6 +144,7 @@ func TestLandingDoesNotTrustTheDisk(t *testing.T) {
 }
 
 func TestLandingOfWhatWasDroppedMeanwhile(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	content, m := blobOf(4, 2*ChunkSize)
 	l := b.landing(m, "fetched")
@@ -159,6 +163,7 @@ func TestLandingOfWhatWasDroppedMeanwhile(t *testing.T) {
 }
 
 func TestLandingThatIndexFails(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	content, m := blobOf(5, 2*ChunkSize)
 	l := b.landing(m, "x")
@@ -176,6 +181,7 @@ func TestLandingThatIndexFails(t *testing.T) {
 }
 
 func TestDiscard(t *testing.T) {
+	t.Parallel()
 	b := newBox(t)
 	content, m := blobOf(6, 3*ChunkSize)
 	l := b.landing(m, "x")
@@ -219,6 +225,7 @@ func (t *tableTwin) with(prefixes ...byte) (keys []string) {
 }
 
 func TestLandWhole(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{1, 5, 1000} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			b := newBox(t)

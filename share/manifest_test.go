@@ -59,6 +59,7 @@ func (v vector) content(t *testing.T) io.ReaderAt {
 }
 
 func TestCIDVectors(t *testing.T) {
+	t.Parallel()
 	hashers := newHashers(2)
 	chunks := map[string][]byte{} // leaves of whole chunks by seed, as the vectors share them
 	for _, v := range vectors(t) {

@@ -5,43 +5,72 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
+	"time"
 )
 
 const (
-	// maxMissing is how many missing paths one look remembers. The others are
-	// found by the next.
+	// maxMissing is how many missing paths are remembered. The others are found
+	// by the next look.
 	maxMissing = 16 << 10
 	// The guard: where more than half of at least guardFrom files are gone at
-	// one look, that is an accident until the operator says otherwise.
+	// once, that is an accident until the operator says otherwise.
 	guardFrom = 16
+	// Files are gone at once if no more than goneQuiet passes between them. They
+	// are judged after as long a time, in which a program may put back what it
+	// is saving anew, but no later than goneLatest after the first.
+	goneQuiet  = 2 * time.Second
+	goneLatest = 15 * time.Second
 )
+
+// missing are the files that the index knows and the folder does not have, and
+// that have not been judged yet.
+type missing struct {
+	paths       map[string]bool
+	more        int   // of those that were too many
+	known       int64 // files offered when the first went missing
+	trust       bool  // the operator confirmed that they are gone
+	first, last time.Time
+}
 
 // miss is for a file that the index knows and the folder does not have.
 func (l *look) miss(path string, k known) {
-	if k.held && !l.trust {
+	m := &l.f.missing
+	if k.held && !l.trust || m.paths[path] {
 		return
 	}
-	if len(l.missing) >= maxMissing {
-		l.more++
-		return
+	now := time.Now()
+	if len(m.paths) == 0 {
+		*m = missing{paths: make(map[string]bool), known: l.known, first: now}
 	}
-	l.missing = append(l.missing, path)
+	m.last, m.trust = now, m.trust || l.trust
+	if len(m.paths) < maxMissing {
+		m.paths[path] = true
+	} else {
+		m.more++
+	}
 }
 
-// judge decides on what was missing: gone by somebody's will, or by accident.
-func (l *look) judge(ctx context.Context) error {
-	// Without the folder nothing can be said to be gone from it.
-	if len(l.missing) == 0 || !l.f.b.dir.Look() {
-		return nil
+// wait is how long it takes until what is missing is to be judged: 0 or less
+// for now.
+func (m *missing) wait(now time.Time) time.Duration {
+	return min(m.last.Add(goneQuiet).Sub(now), m.first.Add(goneLatest).Sub(now))
+}
+
+// judge decides on what is missing: gone by somebody's will, or by accident.
+func (f *follower) judge(ctx context.Context) error {
+	m := f.missing
+	f.missing = missing{}
+	if m.more > 0 {
+		f.failed() // the rest comes with another look
 	}
-	if l.more > 0 {
-		l.f.failed() // the rest comes with another look
-	}
-	lost := int64(l.more)
-	if !l.trust && l.known >= guardFrom && int64(len(l.missing)+l.more)*2 > l.known {
-		for _, path := range l.missing {
-			gone, err := l.f.b.lost(path)
+	paths := slices.Sorted(maps.Keys(m.paths))
+	half := int64(len(paths)+m.more)*2 > m.known
+	if !m.trust && m.known >= guardFrom && half {
+		lost := int64(m.more)
+		for _, path := range paths {
+			gone, err := f.b.lost(path)
 			if err != nil {
 				return err
 			}
@@ -49,18 +78,18 @@ func (l *look) judge(ctx context.Context) error {
 				lost++
 			}
 		}
+		if lost*2 > m.known {
+			f.b.log.Warn("most shared files are gone at once; they are held back until they return or the operator confirms", "files", lost)
+			return f.b.holdBack(paths)
+		}
 	}
-	if !l.trust && l.known >= guardFrom && lost*2 > l.known {
-		l.f.b.log.Warn("most shared files are gone at once; they are held back until they return or the operator confirms", "files", lost)
-		return l.f.b.holdBack(l.missing)
-	}
-	for some := range slices.Chunk(l.missing, maxReport) {
-		vanished, err := l.f.b.vanish(some)
+	for some := range slices.Chunk(paths, maxReport) {
+		vanished, err := f.b.vanish(some)
 		if err != nil {
 			return err
 		}
-		if l.f.tell(ctx, report{vanished: vanished}) {
-			if err := l.f.b.forgetGone(vanished); err != nil {
+		if f.tell(ctx, report{vanished: vanished}) {
+			if err := f.b.forgetGone(vanished); err != nil {
 				return err
 			}
 		}
