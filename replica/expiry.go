@@ -15,6 +15,8 @@ const (
 	lookEvery = 30 * time.Second
 	// lookLeast is the shortest, so that a store that fails is not hammered.
 	lookLeast = 20 * time.Millisecond
+	// clockJump is by how much a clock must gain between two looks to have been set.
+	clockJump = time.Minute
 )
 
 // Run lets records expire and takes in those whose time has come, until ctx ends.
@@ -32,6 +34,7 @@ func (s *Set) Run(ctx context.Context) error {
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	looked, clock := time.Now(), s.millis()
 	for {
 		select {
 		case <-ctx.Done():
@@ -39,6 +42,11 @@ func (s *Set) Run(ctx context.Context) error {
 		case <-s.kick:
 		case <-timer.C:
 		}
+		// A clock that was set forward makes welcome what was dated ahead.
+		if s.millis()-clock-time.Since(looked).Milliseconds() > clockJump.Milliseconds() {
+			s.loosened.Add(1)
+		}
+		looked, clock = time.Now(), s.millis()
 		timer.Reset(s.look(ctx))
 	}
 }

@@ -89,6 +89,9 @@ const (
 	// maxUseless is how many records more than the set holds may come and not be
 	// taken in, and how many more than it holds may be asked for.
 	maxUseless = 16 << 10
+	// maxAhead is how many records dated ahead end a session: one of the two clocks
+	// is wrong, and until it is set there is little to gain.
+	maxAhead = 1024
 	// maxRuns is how many runs of records to send may wait before the next
 	// comparison.
 	maxRuns = 4096

@@ -25,8 +25,9 @@ func (s *Set) stored(id record.ID) (*record.Record, bool, error) {
 		return nil, false, err
 	}
 	r, err := record.Decode(raw)
-	if err != nil {
-		return nil, false, fmt.Errorf("record %s on disk: %w", id, err)
+	if err != nil { // one that rots must not hide the others
+		s.logger.Error("a record on disk is damaged", "error", err)
+		return nil, false, nil
 	}
 	return r, true, nil
 }

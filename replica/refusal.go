@@ -25,9 +25,7 @@ func (r *refusals) init() { r.until = make(map[record.ID]time.Time) }
 // where that is no reason.
 func pause(err error) time.Duration {
 	switch {
-	case errors.Is(err, record.ErrFuture):
-		return time.Minute // it may wait here already, or the clock may be set
-	case errors.Is(err, ErrQuota), errors.Is(err, ErrFull):
+	case errors.Is(err, record.ErrFuture), errors.Is(err, ErrQuota), errors.Is(err, ErrFull):
 		return 10 * time.Minute
 	case errors.Is(err, ErrTakenDown), errors.Is(err, ErrBlocked), errors.Is(err, record.ErrExpired):
 		return time.Hour

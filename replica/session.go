@@ -56,6 +56,7 @@ type session struct {
 // tally is what came of the records that the peer sent.
 type tally struct {
 	added, have, invalid, refused int
+	ahead                         int              // of the refused, those dated ahead
 	asked                         int              // ids the peer asked for
 	later                         bool             // ids were left to another session
 	fresh                         []*record.Record // the first of the added
@@ -158,6 +159,11 @@ func (s *session) greeted(ctx context.Context, payload []byte) error {
 		return s.broke(err)
 	}
 	s.greets = true
+	if h.Clock > 0 {
+		s.mu.Lock()
+		s.out.latest = uint64(h.Clock + record.MaxSkew.Milliseconds())
+		s.mu.Unlock()
+	}
 	if len(h.Card) > 0 {
 		r, err := record.Decode(h.Card)
 		switch {
@@ -293,6 +299,15 @@ func (s *session) count(recs []*record.Record, errs []error) error {
 // refuse counts a record that is not taken in, and returns an error when the peer
 // has sent too many.
 func (s *session) refuse(err error) error {
+	if errors.Is(err, record.ErrFuture) {
+		s.mu.Lock()
+		s.tally.ahead++
+		n := s.tally.ahead
+		s.mu.Unlock()
+		if n > maxAhead {
+			return errUseless
+		}
+	}
 	if Judge(err) != Reject {
 		return s.useless(1)
 	}

@@ -20,8 +20,11 @@ type outbox struct {
 	page    []record.ID   // the beginning of the first run
 	// outstanding is what was asked for and has not come.
 	outstanding map[record.ID]struct{}
-	complete    bool // no further message will be put in
-	done        bool // frameDone has been sent
+	// latest is the creation time, in Unix milliseconds, after which the peer would
+	// refuse a record as dated ahead, by the clock in its hello.
+	latest   uint64
+	complete bool // no further message will be put in
+	done     bool // frameDone has been sent
 }
 
 // run is neighbouring records, none of which the peer had when they were compared.
@@ -165,7 +168,7 @@ func (s *session) pop() (record.ID, bool) {
 	}
 	for len(o.page) == 0 && len(o.runs) > 0 {
 		var rest run
-		o.page, rest = s.set.page(o.runs[0])
+		o.page, rest = s.set.page(o.runs[0], o.latest)
 		if o.runs[0] = rest; len(o.page) < pageItems {
 			o.runs = o.runs[1:]
 		}
@@ -178,11 +181,13 @@ func (s *session) pop() (record.ID, bool) {
 	return id, true
 }
 
-// page lists the beginning of a run, and what is left of it when the page is full.
-func (s *Set) page(r run) ([]record.ID, run) {
+// page lists the beginning of a run but for what was created after latest, and what
+// is left of it when the page is full.
+func (s *Set) page(r run, latest uint64) ([]record.ID, run) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	lo, hi := s.order.lowerBound(r.first), s.order.lowerBound(r.last.next())
+	hi = min(hi, s.order.lowerBound(item{created: latest + 1}))
 	ids := make([]record.ID, 0, min(max(hi-lo, 0), pageItems))
 	for _, it := range s.order.all(lo, min(hi, lo+pageItems)) {
 		ids = append(ids, it.id)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -379,6 +380,53 @@ func TestNodesOnTheRealStore(t *testing.T) {
 		pass(10 * time.Second)
 		if held := w.alike(); len(held) != 750 || held[both[0].ID()] {
 			t.Errorf("%d records, what was taken down there: %v", len(held), held[both[0].ID()])
+		}
+	})
+}
+
+// TestClocksFarApart: nodes whose clocks differ by a month do not send each other
+// everything over and over, and become alike when the clock is set.
+func TestClocksFarApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lag atomic.Int64
+		lag.Store(int64(30 * day))
+		w := newNetwork(t, 2)
+		w.nodes[1].options.Now = func() time.Time { return time.Now().Add(-time.Duration(lag.Load())) }
+		w.start()
+		defer w.stop()
+		recs := messages(t, 0, 0, 3000)
+		size := 0
+		for _, r := range recs {
+			size += len(r.Encode())
+		}
+		add(t, w.nodes[0].set, nil, recs...)
+		w.connect(0, 1)
+		pass(15 * time.Minute)
+		if sent := w.bytes.Load(); w.nodes[1].set.Len() != 0 || sent > int64(8*size) {
+			t.Errorf("%d records, %d bytes sent for %d", w.nodes[1].set.Len(), sent, size)
+		}
+		lag.Store(0)
+		pass(10 * time.Minute)
+		if held := w.alike(); len(held) != len(recs) {
+			t.Errorf("%d records", len(held))
+		}
+	})
+}
+
+// TestBothBeginAtOnce, again and again.
+func TestBothBeginAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newNetwork(t, 2).start()
+		defer w.stop()
+		w.connect(0, 1)
+		for i := range 40 {
+			add(t, w.nodes[i%2].set, nil, messages(t, i%2, i, 1)...)
+			w.nodes[0].syncer.Nudge()
+			w.nodes[1].syncer.Nudge()
+			pass(4 * time.Second)
+			if held := w.alike(); len(held) != i+1 {
+				t.Fatalf("%d records after %d", len(held), i+1)
+			}
 		}
 	})
 }

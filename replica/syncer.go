@@ -298,7 +298,7 @@ func (y *Syncer) session(ctx context.Context, k record.Key, stream Stream) (*ses
 	return &session{
 		syncer: y, set: y.set, peer: k, stream: stream, logger: y.logger,
 		wake: make(chan struct{}, 1), intake: make(chan []*record.Record, intakeFrames),
-		out: outbox{hello: hello, outstanding: make(map[record.ID]struct{})},
+		out: outbox{hello: hello, latest: record.MaxTime, outstanding: make(map[record.ID]struct{})},
 	}, nil
 }
 

@@ -130,7 +130,8 @@ func (s *Set) claims(target record.ID, visit func(takedown record.ID, c claim) b
 }
 
 // takenDown reports whether a takedown is known to hide id here. It may be false
-// for a record that has never been here, until it comes and is judged.
+// for a record that has never been here, or that more than MaxPage takedowns name,
+// until it comes and is judged.
 func (s *Set) takenDown(id record.ID) (bool, error) {
 	s.mu.RLock()
 	aimed := s.memory.mayBeAimedAt(id)
@@ -138,21 +139,23 @@ func (s *Set) takenDown(id record.ID) (bool, error) {
 	if !aimed {
 		return false, nil
 	}
-	gone := false
+	gone, seen := false, 0
 	err := s.claims(id, func(_ record.ID, c claim) bool {
+		seen++
 		gone = c.state != claimCounted
-		return !gone
+		return !gone && seen < MaxPage
 	})
 	return gone, err
 }
 
 // TakedownsOf counts the authors who signed a takedown of id that is still kept,
-// whether it holds here or not, up to MaxPage.
+// whether it holds here or not. It looks at MaxPage takedowns at most.
 func (s *Set) TakedownsOf(id record.ID) (int, error) {
-	authors := make(map[record.Key]struct{})
+	authors, seen := make(map[record.Key]struct{}), 0
 	err := s.claims(id, func(_ record.ID, c claim) bool {
+		seen++
 		authors[c.author] = struct{}{}
-		return len(authors) < MaxPage
+		return seen < MaxPage
 	})
 	return len(authors), err
 }
