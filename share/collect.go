@@ -68,7 +68,11 @@ func (f *follower) flush(ctx context.Context, batch []result) error {
 				return err
 			}
 		}
-		c := weigh(r.entry.Path, r.m, func(g *group) (err error) {
+		pairs := newFile
+		if r.old != nil {
+			pairs = oldFile
+		}
+		c := weigh(pairs, r.entry.Path, r.m, func(g *group) (err error) {
 			indexed[i], err = g.index(r)
 			return err
 		})

@@ -80,7 +80,7 @@ func (b *Blobs) keep(a *dropdir.Aside, m Manifest, name, tag string) (f File, al
 
 // keeping is the change that keep makes.
 func (b *Blobs) keeping(a *dropdir.Aside, m Manifest, name, tag string, f *File, already *bool) *change {
-	return weigh(name, m, func(g *group) error {
+	return weigh(newFile, name, m, func(g *group) error {
 		path, k, ok, err := find(g.get, m.CID)
 		if err != nil {
 			return err
@@ -97,11 +97,17 @@ func (b *Blobs) keeping(a *dropdir.Aside, m Manifest, name, tag string, f *File,
 	})
 }
 
+// How many pairs a change of one file writes at most, its folders and its
+// manifest not counted.
+const (
+	newFile = 6  // path, CID, name, inode, and one to spare
+	oldFile = 14 // also what is forgotten of what lay there, and a note of it
+)
+
 // weigh makes a change of one file out of what applies it.
-func weigh(path string, m Manifest, apply func(g *group) error) *change {
-	const fixed = 16 // pairs, if the file replaces another
-	levels := strings.Count(path, "/")
-	c := &change{pairs: fixed + levels, bytes: (fixed + levels) * (len(path) + 64), apply: apply}
+func weigh(pairs int, path string, m Manifest, apply func(g *group) error) *change {
+	pairs += strings.Count(path, "/")
+	c := &change{pairs: pairs, bytes: pairs * (len(path) + 64), apply: apply}
 	if n := pieces(m.Size); n <= piecesInChange {
 		c.pairs += n
 		c.bytes += len(m.Leaves) + 64*n

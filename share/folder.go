@@ -31,6 +31,7 @@ const (
 type follower struct {
 	b       *Blobs
 	tell    func(ctx context.Context, r report) bool
+	watch   func(ctx context.Context, hint func(path string), complete func(bool))
 	results chan result
 	large   chan exam     // files that take so long that a look does not wait for them
 	watched atomic.Bool   // the system tells of every change
@@ -58,7 +59,7 @@ func newFollower(b *Blobs, tell func(context.Context, report) bool) *follower {
 		maxLarge   = 1024 // files that wait; the others come with a later look
 	)
 	return &follower{
-		b: b, tell: tell, results: make(chan result, maxResults), large: make(chan exam, maxLarge),
+		b: b, tell: tell, watch: b.dir.Watch, results: make(chan result, maxResults), large: make(chan exam, maxLarge),
 		unsettled: unsettled{files: make(map[string]writing)},
 		inLarge:   make(map[string]bool), present: true, ready: make(chan struct{}),
 	}
@@ -69,7 +70,7 @@ func (f *follower) run(ctx context.Context) {
 	var collecting, others sync.WaitGroup
 	collecting.Go(func() { f.collect(ctx) })
 	others.Go(func() { f.examineLarge(ctx) })
-	others.Go(func() { f.b.dir.Watch(ctx, f.b.hints.add, f.watching) })
+	others.Go(func() { f.watch(ctx, f.b.hints.add, f.watching) })
 	f.follow(ctx)
 	others.Wait()
 	close(f.results)

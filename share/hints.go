@@ -38,7 +38,7 @@ func (h *hints) add(path string) {
 		h.first = now
 	}
 	h.last = now
-	if path == "" || len(h.paths) >= maxHints {
+	if path == "" || len(h.paths) >= maxHints && !h.paths[path] {
 		h.all = true
 		clear(h.paths)
 	}

@@ -119,7 +119,7 @@ func (b *Blobs) keepManifest(m Manifest) error {
 	if err := b.saveManifest(m); err != nil {
 		return err
 	}
-	return b.commit(weigh("", m, func(g *group) error { return g.putManifest(m) }))
+	return b.commit(weigh(newFile, "", m, func(g *group) error { return g.putManifest(m) }))
 }
 
 // resume finds out what has landed before.
@@ -396,7 +396,7 @@ func (b *Blobs) forgetPartial(cid record.CID) error {
 	if err != nil || !ok {
 		return err
 	}
-	c := weigh("", Manifest{}, func(g *group) error {
+	c := weigh(newFile, "", Manifest{}, func(g *group) error {
 		g.remove(cidKey(keyPartial, cid))
 		return g.dropManifest(known{cid: cid, size: size})
 	})

@@ -139,7 +139,7 @@ func (b *Blobs) vanish(paths []string) ([]File, error) {
 		if !ok {
 			continue
 		}
-		c := weigh(path, Manifest{}, func(g *group) error {
+		c := weigh(oldFile, path, Manifest{}, func(g *group) error {
 			k, ok, err := g.lookUp(path)
 			if err != nil || !ok || !b.isGone(path) {
 				return err
@@ -169,7 +169,7 @@ func (b *Blobs) holdBack(paths []string) error {
 	for some := range slices.Chunk(paths, maxReport) {
 		var changes []*change
 		for _, path := range some {
-			changes = append(changes, weigh(path, Manifest{}, func(g *group) error {
+			changes = append(changes, weigh(oldFile, path, Manifest{}, func(g *group) error {
 				k, ok, err := g.lookUp(path)
 				if err != nil || !ok || k.held || !b.isGone(path) {
 					return err

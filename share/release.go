@@ -53,7 +53,7 @@ func (b *Blobs) releasing(cid record.CID) ([]*change, error) {
 	}
 	var changes []*change
 	for _, path := range paths {
-		c := weigh(path, Manifest{}, func(g *group) error { return b.release(g, path, cid) })
+		c := weigh(oldFile, path, Manifest{}, func(g *group) error { return b.release(g, path, cid) })
 		c.pairs += pieces(k.size)
 		c.bytes += pieces(k.size) * 64
 		changes = append(changes, c)
