@@ -152,19 +152,23 @@ func (b *Box) Kill() {
 	b.cmd = nil
 }
 
-// Resident is how many bytes of memory the box holds (proc(5), VmRSS).
-func (b *Box) Resident() int64 {
+// Resident is how many bytes of memory the box holds (proc(5), VmRSS), and how
+// many of them are its own rather than pages of files (RssAnon).
+func (b *Box) Resident() (all, own int64) {
 	b.t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.cmd.Process.Pid))
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(text), "VmRSS:")
-	var kb int64
-	if _, err := fmt.Sscan(rest, &kb); err != nil {
-		b.t.Fatalf("memory of box %s: %v", b.Name, err)
+	read := func(field string) int64 {
+		_, rest, _ := strings.Cut(string(text), field+":")
+		var kb int64
+		if _, err := fmt.Sscan(rest, &kb); err != nil {
+			b.t.Fatalf("memory of box %s: %v", b.Name, err)
+		}
+		return kb << 10
 	}
-	return kb << 10
+	return read("VmRSS"), read("RssAnon")
 }
 
 // Self is a browser on the box's own machine.

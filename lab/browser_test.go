@@ -52,6 +52,7 @@ func browse(t *testing.T, from *Host, script string, box, other *Box) {
 	cmd := from.Command(t.Context(), "node", filepath.Join(root, script))
 	home := t.TempDir()
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "TMPDIR=" + home,
+		"LANG=C.UTF-8", // or a browser gives no file a name beyond ASCII
 		"BOUCAN_URL=" + url(box), "BOUCAN_OTHER=" + url(other)}
 	out, err := cmd.CombinedOutput()
 	passed := allPassed.FindSubmatch(out)

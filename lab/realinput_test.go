@@ -55,7 +55,8 @@ func TestRealInput(t *testing.T) {
 	}
 	sampleDownloads(t, c, expected)
 	for _, box := range boxes {
-		t.Logf("%s holds %d MiB of memory", box.Name, box.Resident()>>20)
+		all, own := box.Resident()
+		t.Logf("%s holds %d MiB of memory, %d of them its own", box.Name, all>>20, own>>20)
 		nothingOutside(t, box)
 	}
 }
