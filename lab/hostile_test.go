@@ -41,7 +41,9 @@ func TestHostileNeighbour(t *testing.T) {
 	page := netip.AddrPortFrom(target.Addr(), 8080)
 	for range 150 {
 		attacks.Go(func() { attack(ctx, stranger, p2p, nil, &landed) })
-		attacks.Go(func() { attack(ctx, stranger, page, strings.NewReader("POST / HTTP/1.1\r\nHost: x\r\nX-Slow: "), &landed) })
+		attacks.Go(func() {
+			attack(ctx, stranger, page, strings.NewReader("POST / HTTP/1.1\r\nHost: x\r\nX-Slow: "), &landed)
+		})
 	}
 	for n := range 20 {
 		for _, what := range nonsense(uint64(n)) {
