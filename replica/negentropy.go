@@ -115,62 +115,81 @@ func (r reconciler) learn(o *order, msg []byte, d difference) ([]byte, error) {
 
 // round works through the ranges of a message. d is nil for the responder.
 func (r reconciler) round(o *order, msg []byte, d difference) ([]byte, error) {
-	in, out := &spanReader{rest: msg[1:]}, newSpanWriter()
-	var (
-		lo      int   // index of the first item of the range at hand
-		prev    bound // where it begins
-		skipped bool  // ranges before it that are settled are not yet written
-	)
+	in, out := &spanReader{rest: msg[1:]}, &reply{reconciler: r, order: o, out: newSpanWriter()}
 	for in.more() {
 		s, err := in.next()
 		if err != nil {
 			return nil, err
 		}
-		hi := max(lo, o.lowerBound(s.upper.item))
-		mark := len(out.msg)
-		full := false
+		lo, hi := out.from, max(out.from, o.lowerBound(s.upper.item))
 		switch {
 		case s.mode == modeIDs && d != nil:
 			compareIDs(o, lo, hi, s.ids, d)
-			skipped = true
+			out.settled = true
 		case s.mode == modeIDs:
-			if skipped {
-				out.skip(prev)
-			}
-			skipped = false
-			upper := s.upper
-			if fits := r.idsThatFit(mark); hi-lo > fits {
-				hi = lo + fits
-				upper = bound{item: o.at(hi), n: idSize}
-			}
-			out.ids(upper, o, lo, hi)
-			full = r.full(out.msg)
+			hi = out.list(hi, s.upper)
 		case s.mode == modeFingerprint && s.fingerprint != o.fingerprint(lo, hi):
-			if skipped {
-				out.skip(prev)
-			}
-			skipped = false
-			split(out, o, lo, hi, s.upper)
-			if full = r.full(out.msg); full {
-				out.msg = out.msg[:mark]
-			}
+			out.split(hi, s.upper)
 		default:
-			skipped = true
+			out.settled = true
 		}
-		if full {
+		if out.full {
 			// The rest is summed up from the end of this range, as every other
 			// implementation does. Where this range was left out, the sum cannot
 			// match what the peer has here, so the range comes up again.
-			out.fingerprint(endBound, o.fingerprint(hi, o.size()))
+			out.out.fingerprint(endBound, o.fingerprint(hi, o.size()))
 			break
 		}
-		lo, prev = hi, s.upper
+		out.from, out.begin = hi, s.upper
 	}
-	return out.msg, nil
+	return out.out.msg, nil
 }
 
-// full reports whether a message has reached its limit.
-func (r reconciler) full(msg []byte) bool { return r.limit > 0 && len(msg) > r.limit-frameSlack }
+// reply is a message being written in answer to another.
+type reply struct {
+	reconciler
+	order *order
+	out   *spanWriter
+	from  int   // index of the first item of the range at hand
+	begin bound // where that range begins
+	// settled says that ranges before it need no more words, which is not yet
+	// written.
+	settled bool
+	full    bool // the limit is reached
+}
+
+func (w *reply) writeSettled() {
+	if w.settled {
+		w.out.skip(w.begin)
+	}
+	w.settled = false
+}
+
+// list answers a list of ids with ours, as many as fit, and returns the index of the
+// first that is left out, or hi.
+func (w *reply) list(hi int, upper bound) int {
+	if fits := w.idsThatFit(len(w.out.msg)); hi-w.from > fits {
+		hi = w.from + fits
+		upper = bound{item: w.order.at(hi), n: idSize}
+	}
+	w.writeSettled()
+	w.out.ids(upper, w.order, w.from, hi)
+	w.full = w.over(w.out.msg)
+	return hi
+}
+
+// split answers a fingerprint that differs. What does not fit is left out whole.
+func (w *reply) split(hi int, upper bound) {
+	mark := len(w.out.msg)
+	w.writeSettled()
+	split(w.out, w.order, w.from, hi, upper)
+	if w.full = w.over(w.out.msg); w.full {
+		w.out.msg = w.out.msg[:mark]
+	}
+}
+
+// over reports whether a message has reached its limit.
+func (r reconciler) over(msg []byte) bool { return r.limit > 0 && len(msg) > r.limit-frameSlack }
 
 // idsThatFit is how many ids may follow in a message that is size long and not full.
 func (r reconciler) idsThatFit(size int) int {
