@@ -17,6 +17,8 @@ import (
 )
 
 func (e *badgerEngine) get(key []byte) (value []byte, ok bool, err error) {
+	e.maps.RLock()
+	defer e.maps.RUnlock()
 	version := e.snap.acquire()
 	defer e.snap.release(version)
 	return e.getAt(key, version)
@@ -33,7 +35,7 @@ func (e *badgerEngine) getAt(key []byte, version uint64) (value []byte, ok bool,
 		value, err = item.ValueCopy([]byte{})
 	}
 	if err != nil {
-		return nil, false, badgerError("get", err)
+		return nil, false, fmt.Errorf("%w: get: %w", ErrDamaged, err)
 	}
 	return value, true, nil
 }
@@ -105,7 +107,8 @@ func lastOfEach(changes []change) []change {
 	return kept
 }
 
-// commit writes one transaction and returns when it is durable.
+// commit writes one transaction and returns when it is durable. Its errors are
+// never ErrFull: some of the write may be in the store by then.
 func (e *badgerEngine) commit(changes []change, version uint64) error {
 	txn := e.db.NewTransactionAt(version, true)
 	defer txn.Discard()
@@ -117,11 +120,11 @@ func (e *badgerEngine) commit(changes []change, version uint64) error {
 			err = txn.Set(c.key, c.value)
 		}
 		if err != nil {
-			return badgerError("write", err)
+			return fmt.Errorf("store: write: %w", err)
 		}
 	}
 	if err := txn.CommitAt(version, nil); err != nil {
-		return badgerError("write", err)
+		return fmt.Errorf("store: write: %w", err)
 	}
 	return e.followLog()
 }
@@ -153,10 +156,18 @@ func (e *badgerEngine) compact() error {
 	if fresh < mostNew || size < (all-size)/4 || e.room.lack(all+e.room.need) {
 		return nil
 	}
+	e.setCompacting(true)
+	defer e.setCompacting(false)
 	if err := e.watch(func() error { return e.db.Flatten(1) }); err != nil {
 		return badgerError("compact", err)
 	}
 	return nil
+}
+
+func (e *badgerEngine) setCompacting(now bool) {
+	e.maps.Lock()
+	defer e.maps.Unlock()
+	e.compacting = now
 }
 
 // findLog finds the log that Badger writes to, the one of the highest number.
@@ -282,6 +293,8 @@ type badgerCursor struct {
 }
 
 func (e *badgerEngine) scan(r span) (cursor, error) {
+	e.maps.RLock()
+	defer e.maps.RUnlock()
 	version := e.snap.acquire()
 	txn := e.db.NewTransactionAt(version, false)
 	it := txn.NewIterator(badger.IteratorOptions{Reverse: r.back, Prefix: r.from[:1]})
@@ -310,12 +323,14 @@ func (c *badgerCursor) next() (key, value []byte, ok bool, err error) {
 		return nil, nil, false, nil
 	}
 	if c.value, err = item.ValueCopy(c.value[:0]); err != nil {
-		return nil, nil, false, badgerError("scan", err)
+		return nil, nil, false, fmt.Errorf("%w: scan: %w", ErrDamaged, err)
 	}
 	return key, c.value, true, nil
 }
 
 func (c *badgerCursor) close() {
+	c.e.maps.RLock()
+	defer c.e.maps.RUnlock()
 	c.it.Close()
 	c.txn.Discard()
 	c.e.snap.release(c.version)

@@ -11,13 +11,24 @@ import (
 	"syscall"
 )
 
-// adviceReclaim is MADV_PAGEOUT (Linux 5.4). Badger may unmap a table and the
-// Go runtime take its addresses while this list of maps is being read; unlike
-// MADV_DONTNEED, this advice loses nothing whatever it falls on.
+// adviceReclaim is MADV_PAGEOUT (Linux 5.4).
 const adviceReclaim = 21
 
 // forget gives back the pages of the tables. Logs stay: they are being written.
+//
+// MADV_DONTNEED only makes the next look at a page fetch it from the kernel's
+// cache again, but must not fall on addresses at which Badger has unmapped a
+// table and the Go runtime mapped memory, between the reading of the list and
+// the advice. That is what the lock is for. While Badger compacts, it unmaps
+// when it likes; then the advice is one that loses nothing wherever it falls,
+// though it takes pages out of the kernel's cache too.
 func (e *badgerEngine) forget() {
+	e.maps.Lock()
+	defer e.maps.Unlock()
+	advice := syscall.MADV_DONTNEED
+	if e.compacting {
+		advice = adviceReclaim
+	}
 	f, err := os.Open("/proc/self/maps")
 	if err != nil {
 		return
@@ -31,7 +42,7 @@ func (e *badgerEngine) forget() {
 			continue
 		}
 		if _, err := fmt.Sscanf(line, "%x-%x", &from, &to); err == nil && to > from {
-			advise(from, to-from, adviceReclaim)
+			advise(from, to-from, advice)
 		}
 	}
 }

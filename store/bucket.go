@@ -88,7 +88,8 @@ func (db *DB) walk(r span, yield func(key, value []byte) bool) error {
 // are on the disk, safe from a power cut. Writes that run at the same time
 // share a sync; a lone one does not wait for company.
 //
-// pairs is read once, before anything is written, and its slices are copied.
+// pairs is read once, before anything is written, and its slices are copied; it
+// may read the store but must not Write.
 // Write fails with ErrTooBig or ErrEmptyKey, ErrFull, ErrFailed, ErrClosed or
 // ErrDamaged. After ErrFailed it is unknown, until the store is opened again,
 // whether this Write is on the disk; in all other cases nothing was written.

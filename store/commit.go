@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 )
 
@@ -91,8 +92,8 @@ func (c *commits) take() ([]*write, []change) {
 		}
 		n++
 	}
-	group := c.waiting[:n:n]
-	c.waiting = c.waiting[n:]
+	group := slices.Clone(c.waiting[:n])
+	c.waiting = slices.Delete(c.waiting, 0, n)
 	if n == 1 {
 		return group, group[0].changes
 	}

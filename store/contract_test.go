@@ -331,6 +331,59 @@ func TestConcurrent(t *testing.T) {
 	}
 }
 
+// TestForgetting has pages taken back all the while that the store is written,
+// read and compacted.
+func TestForgetting(t *testing.T) {
+	const keys, rounds = 2000, 16
+	db := openStore(t, t.TempDir())
+	b := db.Table(store.Records)
+	round := func(n int) []pair {
+		var ps []pair
+		for i := range keys {
+			p := record(i, 500)
+			p.value[0] = byte(n)
+			ps = append(ps, p)
+		}
+		return ps
+	}
+	write(t, b, round(0)...)
+	var busy, helpers sync.WaitGroup
+	var over atomic.Bool
+	helpers.Go(func() {
+		for !over.Load() {
+			db.Forget()
+		}
+	})
+	helpers.Go(func() {
+		for i := 0; !over.Load(); i += 37 {
+			p := record(i%keys, 500)
+			if got, _, err := b.Get(p.key); err != nil || !bytes.Equal(got[1:], p.value[1:]) {
+				t.Errorf("record %d: %v", i%keys, err)
+				return
+			}
+		}
+	})
+	helpers.Go(func() {
+		for !over.Load() {
+			if got := scan(t, b, nil, nil); len(got) != keys {
+				t.Errorf("%d records", len(got))
+				return
+			}
+		}
+	})
+	busy.Go(func() {
+		for n := range rounds {
+			if err := b.Write(pairs(round(n)...)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	busy.Wait()
+	over.Store(true)
+	helpers.Wait()
+	wantPairs(t, "at the end", scan(t, b, nil, nil), round(rounds-1))
+}
+
 func TestManyWritersAtOnce(t *testing.T) {
 	const writers, each = 3 * store.MaxWriters, 5
 	dir := t.TempDir()

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/dgraph-io/badger/v4"
@@ -52,6 +53,9 @@ type badgerEngine struct {
 	most int    // bytes of changes that one transaction takes
 	many int    // changes that one transaction takes
 	due  bool   // there may be enough new tables to compact
+
+	maps       sync.RWMutex // held for reading by what may unmap a table, but for a compaction; guards compacting
+	compacting bool
 }
 
 func openEngine(dir string, o Options) (engine, error) {
@@ -92,7 +96,7 @@ func openEngine(dir string, o Options) (engine, error) {
 // tables are built. It compacts only when told to, see compact. The rest was
 // found by measuring.
 func badgerOptions(path string, o Options) badger.Options {
-	memtable := o.cacheBytes() / 8
+	memtable := min(o.mapped(), mostCache) / 8
 	opts := badger.DefaultOptions(path).
 		WithLogger(badgerLog{o.Logger}).
 		WithMetricsEnabled(false).

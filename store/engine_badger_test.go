@@ -3,8 +3,10 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -123,6 +125,24 @@ func TestEmptyLogs(t *testing.T) {
 		}
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// TestWhatTheEngineSays goes to debug level and nowhere else.
+func TestWhatTheEngineSays(t *testing.T) {
+	for level, want := range map[slog.Level]bool{slog.LevelDebug: true, slog.LevelInfo: false} {
+		var out bytes.Buffer
+		log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: level}))
+		db, err := Open(t.TempDir(), Options{Logger: log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if said := out.Len() > 0; said != want {
+			t.Errorf("at %s: %q", level, out.String())
 		}
 	}
 }

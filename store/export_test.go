@@ -36,3 +36,6 @@ func (db *DB) Waiting() int {
 
 // MappedBytes is how much of this process's memory is pages of files.
 func MappedBytes() int64 { return mappedBytes() }
+
+// Forget has the kernel take the pages of the store's files back.
+func (db *DB) Forget() { db.engine.(interface{ forget() }).forget() }

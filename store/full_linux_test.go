@@ -23,6 +23,7 @@ func TestFullDisk(t *testing.T) {
 	if os.Getuid() != 0 {
 		cmd.SysProcAttr.Unshareflags |= syscall.CLONE_NEWUSER
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
 	}
 	out, err := cmd.Output()
 	for line := range strings.Lines(string(out)) {

@@ -37,8 +37,13 @@ const (
 	MaxWriters = 32
 )
 
-// defaultCache stands for Options.CacheBytes of 0.
-const defaultCache = 16 << 20
+// What Options.CacheBytes is taken as where it is 0, and at least and, for the
+// engine's own part, at most.
+const (
+	defaultCache = 16 << 20
+	leastCache   = 8 << 20
+	mostCache    = 64 << 20
+)
 
 // The ways in which the store refuses. Callers test them with errors.Is.
 var (
@@ -97,19 +102,12 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-func (o Options) cacheBytes() int64 {
-	if o.CacheBytes == 0 {
-		return defaultCache
-	}
-	return min(max(o.CacheBytes, 8<<20), 64<<20)
-}
-
 // mapped is how much of the store's files may stay mapped.
 func (o Options) mapped() int64 {
 	if o.CacheBytes == 0 {
 		return defaultCache
 	}
-	return max(o.CacheBytes, 8<<20)
+	return max(o.CacheBytes, leastCache)
 }
 
 // DB is an open store.
@@ -156,7 +154,7 @@ func open(dir string, o Options, steps []migration) (_ *DB, err error) {
 		return nil, err
 	}
 	db := &DB{lock: lock, writers: make(chan struct{}, MaxWriters), done: make(chan struct{})}
-	err = db.guard("open", func() error {
+	err = db.guard("open", func() (err error) {
 		db.engine, err = openEngine(dir, o)
 		return err
 	})
