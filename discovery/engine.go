@@ -74,9 +74,9 @@ func newEngine(s *Service) *engine {
 		self: s.self, quiet: s.options.Quiet, use: s.options.Use, net: s.net, log: s.log,
 		packets: make(chan packet), done: make(chan struct{}), seed: maphash.MakeSeed(),
 		table: newTable(s.self.ID, s.listener, now), links: map[int]*link{},
-		quarrel:  newBucket(1/quarrelWait.Seconds(), quarrelBurst, now),
-		direct:   newBucket(directRate, directBurst, now),
-		asking:   newBucket(askRate, askBurst, now),
+		quarrel:  newBucket(rate{1 / quarrelWait.Seconds(), quarrelBurst}, now),
+		direct:   newBucket(rate{directRate, directBurst}, now),
+		asking:   newBucket(rate{askRate, askBurst}, now),
 		followed: map[string]time.Time{}, complained: map[string]complaint{},
 	}
 	e.table.ask, e.table.jitter = e.ask, random
@@ -213,7 +213,7 @@ func (e *engine) speaks(v6 bool) bool {
 func (e *engine) read(c conn, parse func([]byte, arrival) (packet, error)) {
 	e.readers.Go(func() {
 		b := make([]byte, maxPacket)
-		passing := newSieve(maxPacketRate, maxPacketBurst, maxSenderRate, maxSenderBurst, time.Now())
+		passing := newSieve(rate{maxPacketRate, maxPacketBurst}, rate{maxSenderRate, maxSenderBurst}, time.Now())
 		for {
 			n, a, err := c.read(b)
 			switch {

@@ -67,7 +67,7 @@ func TestNamesThatAreAskedForAreLimited(t *testing.T) {
 	s := e.links[2].speakers[0]
 	now := time.Now()
 	for n := range 2 * maxFollowed {
-		e.asking.tokens = 1
+		e.asking.level.tokens = 1
 		e.follow(fmt.Sprint(n), s, now)
 		if len(e.followed) != min(n+1, maxFollowed) {
 			t.Fatalf("%d names after %d", len(e.followed), n+1)

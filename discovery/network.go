@@ -120,48 +120,62 @@ const (
 )
 
 // sieveSenders is the number of buckets that all senders share, by chance.
-const sieveSenders = 64
+const sieveSenders = 256
 
 // sieve lets so many things a second pass from any one sender, and so many in
 // all. Its memory does not grow with the number of senders: each has two buckets,
 // by chance, so that hardly anyone shares both with one who floods.
 type sieve struct {
 	seed   maphash.Seed
+	began  time.Time
 	all    bucket
-	sender [sieveSenders]bucket
+	each   rate
+	levels [sieveSenders]level
 }
 
-func newSieve(rate, burst, senderRate, senderBurst float64, now time.Time) *sieve {
-	s := &sieve{seed: maphash.MakeSeed(), all: newBucket(rate, burst, now)}
-	for i := range s.sender {
-		s.sender[i] = newBucket(senderRate, senderBurst, now)
+func newSieve(all, each rate, now time.Time) *sieve {
+	s := &sieve{seed: maphash.MakeSeed(), began: now, all: newBucket(all, now), each: each}
+	for i := range s.levels {
+		s.levels[i].tokens = each.burst
 	}
 	return s
 }
 
 // pass reports whether one more thing of this sender may pass.
 func (s *sieve) pass(from netip.Addr, now time.Time) bool {
-	h := maphash.Comparable(s.seed, from)
-	one, other := &s.sender[h%sieveSenders], &s.sender[h/sieveSenders%sieveSenders]
-	return (one.take(now) || other.take(now)) && s.all.take(now)
+	h, at := maphash.Comparable(s.seed, from), now.Sub(s.began)
+	one, other := &s.levels[h%sieveSenders], &s.levels[h/sieveSenders%sieveSenders]
+	return (one.take(s.each, at) || other.take(s.each, at)) && s.all.take(now)
+}
+
+// rate is what a token bucket allows.
+type rate struct{ perSecond, burst float64 }
+
+// level is how full a bucket was at some time after it was made.
+type level struct {
+	tokens float64
+	at     time.Duration
+}
+
+func (l *level) take(r rate, at time.Duration) bool {
+	l.tokens = min(r.burst, l.tokens+r.perSecond*max(0, at-l.at).Seconds())
+	l.at = at
+	if l.tokens < 1 {
+		return false
+	}
+	l.tokens--
+	return true
 }
 
 // bucket is a token bucket.
 type bucket struct {
-	rate, most, tokens float64
-	at                 time.Time
+	rate  rate
+	level level
+	began time.Time
 }
 
-func newBucket(perSecond, burst float64, now time.Time) bucket {
-	return bucket{rate: perSecond, most: burst, tokens: burst, at: now}
+func newBucket(r rate, now time.Time) bucket {
+	return bucket{rate: r, level: level{tokens: r.burst}, began: now}
 }
 
-func (b *bucket) take(now time.Time) bool {
-	b.tokens = min(b.most, b.tokens+b.rate*max(0, now.Sub(b.at).Seconds()))
-	b.at = now
-	if b.tokens < 1 {
-		return false
-	}
-	b.tokens--
-	return true
-}
+func (b *bucket) take(now time.Time) bool { return b.level.take(b.rate, now.Sub(b.began)) }

@@ -44,8 +44,8 @@ type table struct {
 func newTable(self string, l Listener, now time.Time) *table {
 	return &table{
 		self: self, listener: l, peers: map[string]*peer{}, labels: map[string]*peer{},
-		fresh:  newSieve(freshRate, freshBurst, senderFreshRate, maxPeersPerSource, now),
-		events: newBucket(5*freshRate, 2*freshBurst, now),
+		fresh:  newSieve(rate{freshRate, freshBurst}, rate{senderFreshRate, maxPeersPerSource}, now),
+		events: newBucket(rate{5 * freshRate, 2 * freshBurst}, now),
 	}
 }
 

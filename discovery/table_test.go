@@ -349,7 +349,7 @@ func (r *running) bounded(t *testing.T, l *logs) {
 
 func TestSieve(t *testing.T) {
 	now := time.Now()
-	s := newSieve(maxPacketRate, maxPacketBurst, maxSenderRate, maxSenderBurst, now)
+	s := newSieve(rate{maxPacketRate, maxPacketBurst}, rate{maxSenderRate, maxSenderBurst}, now)
 	passed := func(sender, n int) (ok int) {
 		for range n {
 			if s.pass(source(sender), now) {
