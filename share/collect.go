@@ -51,57 +51,67 @@ func (f *follower) flush(ctx context.Context, batch []result) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := f.sync(batch); err != nil {
+		return err
+	}
+	done := make([]indexed, len(batch))
+	changes := make([]*change, len(batch))
+	for i, r := range batch {
+		pairs := newFile
+		if r.old != nil {
+			pairs = oldFile
+		}
+		changes[i] = weigh(pairs, r.entry.Path, r.m, func(g *group) (err error) {
+			done[i], err = g.index(r)
+			return err
+		})
+	}
+	err := f.b.commit(changes...)
+	var news report
+	for i, c := range changes {
+		switch {
+		case errors.Is(c.err, errNoManifest):
+			f.b.hints.add(batch[i].entry.Path) // it went with the file's old place
+		case c.err == nil:
+			f.announce(&news, batch[i], done[i])
+		}
+	}
+	if f.tell(ctx, news) {
+		err = errors.Join(err, f.b.forgetGone(news.vanished))
+	}
+	return err
+}
+
+// sync makes durable what is to be indexed: the files themselves, and long
+// manifests.
+func (f *follower) sync(batch []result) error {
 	var young []string
 	for _, r := range batch {
 		if age := f.b.o.Now().Sub(r.entry.Changed); age < writtenBySystem {
 			young = append(young, r.entry.Path)
 		}
-	}
-	if err := f.b.dir.SyncByHand(young); err != nil {
-		return err
-	}
-	changes := make([]*change, 0, len(batch))
-	indexed := make([]indexed, len(batch))
-	for i, r := range batch {
 		if !r.moved {
 			if err := f.b.saveManifest(r.m); err != nil {
 				return err
 			}
 		}
-		pairs := newFile
-		if r.old != nil {
-			pairs = oldFile
-		}
-		c := weigh(pairs, r.entry.Path, r.m, func(g *group) (err error) {
-			indexed[i], err = g.index(r)
-			return err
-		})
-		changes = append(changes, c)
 	}
-	err := f.b.commit(changes...)
-	var told report
-	for i, c := range changes {
-		if errors.Is(c.err, errNoManifest) {
-			f.b.hints.add(batch[i].entry.Path) // its manifest went with its old place
-		}
-		if c.err != nil {
-			continue
-		}
-		x := indexed[i]
-		if x.appeared {
-			told.appeared = append(told.appeared, knownOf(batch[i].entry, batch[i].m.CID).file(batch[i].entry.Path))
-		}
-		if x.rotten {
-			f.b.log.Error("a file does not read as it was stored; it is not offered any more", "path", batch[i].entry.Path)
-		}
-		if x.old != nil {
-			told.vanished = append(told.vanished, x.old.file(batch[i].entry.Path))
-		}
+	return f.b.dir.SyncByHand(young)
+}
+
+// announce adds what became of a result to what the catalog is to be told.
+func (f *follower) announce(news *report, r result, done indexed) {
+	path := r.entry.Path
+	if done.appeared {
+		news.appeared = append(news.appeared, knownOf(r.entry, r.m.CID).file(path))
 	}
-	if f.tell(ctx, told) {
-		err = errors.Join(err, f.b.forgetGone(told.vanished))
+	if done.rotten {
+		f.b.log.Error("a file does not read as it was stored; it is not offered any more")
+		f.b.log.Debug("which file does not read", "path", path)
 	}
-	return err
+	if done.old != nil {
+		news.vanished = append(news.vanished, done.old.file(path))
+	}
 }
 
 // indexed is what became of a result.

@@ -3,6 +3,7 @@ package share
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"boucan/record"
 )
@@ -100,4 +101,32 @@ func (m Manifest) piece(i int) pair {
 	from := i * leavesAPiece * leafSize
 	to := min(len(m.Leaves), from+leavesAPiece*leafSize)
 	return pair{pieceKey(m.CID, i), encodePiece(m.Size, m.Leaves[from:to])}
+}
+
+// openBlob opens a blob for serving, with its manifest.
+func (b *Blobs) openBlob(cid record.CID) (*os.File, Manifest, error) {
+	f, file, err := b.Open(cid)
+	if err != nil {
+		return nil, Manifest{}, err
+	}
+	if pieces(file.Size) == 0 {
+		return f, oneChunk(cid, file.Size), nil
+	}
+	m, ok, err := b.Manifest(cid)
+	if err == nil && !ok {
+		b.recheck(cid)
+		err = ErrNotHere
+	}
+	if err != nil {
+		return nil, Manifest{}, errors.Join(err, f.Close())
+	}
+	return f, m, nil
+}
+
+// recheck reads the blob's file again, because a peer said that a chunk was
+// wrong or because its manifest is lost. One that does not read as it was indexed is not offered any more.
+func (b *Blobs) recheck(cid record.CID) {
+	if path, ok := b.Path(cid); ok && b.suspects.add(path) {
+		b.hints.add(path)
+	}
 }
