@@ -18,11 +18,10 @@ import (
 type Aside struct {
 	file *os.File
 	h    *handle
-	dir  *os.File // holds it: incoming or partial
-	path string   // in the root
-	name string   // in dir
+	in   corner // holds it: incoming or partial
+	name string
 
-	placed bool        // it has left dir
+	placed bool        // it has left the corner
 	info   fs.FileInfo // how it lies; set where the file is closed already
 }
 
@@ -33,7 +32,7 @@ func (d *Dir) Incoming() (*Aside, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.aside(h.incoming, incomingName, rand.Text(), os.O_RDWR|os.O_CREATE|os.O_EXCL)
+	return h.aside(h.incoming, rand.Text(), os.O_RDWR|os.O_CREATE|os.O_EXCL)
 }
 
 // Partial opens the partial file of that name, which is one path element of
@@ -43,7 +42,7 @@ func (d *Dir) Partial(name string) (*Aside, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.aside(h.partial, partialName, name, os.O_RDWR|os.O_CREATE)
+	return h.aside(h.partial, name, os.O_RDWR|os.O_CREATE)
 }
 
 // Partials lists the names of all partial files.
@@ -52,7 +51,7 @@ func (d *Dir) Partials() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return listNames(h.root, partialName)
+	return listNames(h.partial.root, ".")
 }
 
 // RemovePartial removes a partial file, if there is one of that name.
@@ -61,16 +60,16 @@ func (d *Dir) RemovePartial(name string) error {
 	if err != nil {
 		return err
 	}
-	if err = h.root.Remove(partialName + "/" + name); errors.Is(err, fs.ErrNotExist) {
+	if err = h.partial.root.Remove(name); errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
 	return err
 }
 
-func (h *handle) aside(dir *os.File, folder, name string, flags int) (*Aside, error) {
-	a := &Aside{h: h, dir: dir, path: folder + "/" + name, name: name}
+func (h *handle) aside(in corner, name string, flags int) (*Aside, error) {
+	a := &Aside{h: h, in: in, name: name}
 	var err error
-	a.file, err = h.root.OpenFile(a.path, flags, 0o644)
+	a.file, err = in.root.OpenFile(name, flags, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("write aside: %w", diskError(err))
 	}
@@ -145,7 +144,7 @@ func (a *Aside) Discard() error {
 		err = a.Close()
 	}
 	if !a.placed {
-		err = errors.Join(err, a.h.root.Remove(a.path))
+		err = errors.Join(err, a.in.root.Remove(a.name))
 	}
 	if errors.Is(err, os.ErrClosed) {
 		return nil
@@ -199,7 +198,7 @@ func (h *handle) writeSome(ctx context.Context, files []*Aside, contents [][]byt
 		if err := ctx.Err(); err != nil {
 			return files, err
 		}
-		a, err := h.aside(h.incoming, incomingName, rand.Text(), os.O_RDWR|os.O_CREATE|os.O_EXCL)
+		a, err := h.aside(h.incoming, rand.Text(), os.O_RDWR|os.O_CREATE|os.O_EXCL)
 		if err != nil {
 			return files, err
 		}
@@ -309,7 +308,7 @@ func (h *handle) maySyncWhole(now time.Time) bool {
 // syncWhole makes files durable together with all else.
 func (h *handle) syncWhole(files int) error {
 	began := time.Now()
-	err := diskError(syncWhole(h.incoming))
+	err := diskError(syncWhole(h.incoming.dir))
 	if now := time.Now(); now.Sub(began) > wholeSyncBase+time.Duration(files)*wholeSyncEach {
 		h.avoidWhole.Store(now.Add(wholeSyncAvoided).UnixNano())
 	}
@@ -328,7 +327,7 @@ func (d *Dir) Space() (Space, error) {
 	if err != nil {
 		return Space{}, err
 	}
-	return findSpace(h.incoming)
+	return findSpace(h.incoming.dir)
 }
 
 // MaxFile is the size in bytes of the largest file that the file system takes.

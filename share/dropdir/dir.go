@@ -71,11 +71,41 @@ type Dir struct {
 // handle.
 type handle struct {
 	root     *os.Root
-	incoming *os.File
-	partial  *os.File
+	incoming corner
+	partial  corner
 	traits   traits
 
 	avoidWhole atomic.Int64 // Unix nanoseconds, see maySyncWhole
+}
+
+// corner is a folder of ours within the folder.
+type corner struct {
+	path string
+	root *os.Root
+	dir  *os.File // the same, for what os.Root cannot do
+}
+
+// openCorner opens a folder of ours, made if need be.
+func openCorner(root *os.Root, path string) (corner, error) {
+	if err := root.MkdirAll(path, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return corner{}, fmt.Errorf("make %s: %w", path, err)
+	}
+	sub, err := root.OpenRoot(path)
+	if err != nil {
+		return corner{}, fmt.Errorf("open %s: %w", path, err)
+	}
+	dir, err := sub.Open(".")
+	if err != nil {
+		return corner{}, errors.Join(fmt.Errorf("open %s: %w", path, err), sub.Close())
+	}
+	return corner{path, sub, dir}, nil
+}
+
+func (c corner) close() error {
+	if c.root == nil {
+		return nil
+	}
+	return errors.Join(c.root.Close(), c.dir.Close())
 }
 
 // traits are what the folder's file system can and cannot do.
@@ -200,21 +230,15 @@ func (d *Dir) Look() bool {
 // attach makes root the folder at hand. d.looking is held.
 func (d *Dir) attach(root *os.Root) error {
 	h := &handle{root: root}
-	for _, sub := range []struct {
-		name string
-		file **os.File
-	}{{incomingName, &h.incoming}, {partialName, &h.partial}} {
-		if err := root.MkdirAll(sub.name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("make %s: %w", sub.name, err)
-		}
-		f, err := root.Open(sub.name)
-		if err != nil {
-			return fmt.Errorf("open %s: %w", sub.name, err)
-		}
-		*sub.file = f
+	var err error
+	if h.incoming, err = openCorner(root, incomingName); err != nil {
+		return err
 	}
-	h.traits = findTraits(h.incoming)
-	_, err := root.Lstat(strings.ToUpper(markerName))
+	if h.partial, err = openCorner(root, partialName); err != nil {
+		return errors.Join(err, h.incoming.close())
+	}
+	h.traits = findTraits(h.incoming.dir)
+	_, err = root.Lstat(strings.ToUpper(markerName))
 	h.traits.caseless = err == nil
 	if old := d.current.Swap(h); old.root != root {
 		old.close()
@@ -229,9 +253,9 @@ func (d *Dir) attach(root *os.Root) error {
 // removeStale removes drops that a crash cut off: nobody was told that they
 // are saved. Nothing is under way through a handle that is new.
 func (d *Dir) removeStale(h *handle) {
-	names, err := listNames(h.root, incomingName)
+	names, err := listNames(h.incoming.root, ".")
 	for _, name := range names {
-		err = errors.Join(err, h.root.Remove(incomingName+"/"+name))
+		err = errors.Join(err, h.incoming.root.Remove(name))
 	}
 	if err != nil {
 		d.log.Warn("could not remove what a crash left over", "err", err)
@@ -254,13 +278,7 @@ func (d *Dir) replaced() <-chan struct{} {
 }
 
 func (h *handle) close() error {
-	err := h.root.Close()
-	for _, f := range []*os.File{h.incoming, h.partial} {
-		if f != nil {
-			err = errors.Join(err, f.Close())
-		}
-	}
-	return err
+	return errors.Join(h.root.Close(), h.incoming.close(), h.partial.close())
 }
 
 func readMark(root *os.Root) (string, error) {

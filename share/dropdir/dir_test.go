@@ -338,7 +338,7 @@ func TestWriteAll(t *testing.T) {
 			t.Fatalf("%d of %d: %v", len(files), n, err)
 		}
 		for i, a := range files {
-			got, err := os.ReadFile(filepath.Join(d.path, a.path))
+			got, err := os.ReadFile(filepath.Join(d.path, a.in.path, a.name))
 			if err != nil || !bytes.Equal(got, contents[i]) {
 				t.Errorf("%d: %v", i, err)
 			}

@@ -202,12 +202,13 @@ func (p *Placer) moveNew(a *Aside, dir, path string) error {
 		return err
 	}
 	_, base := split(path)
-	err = renameNew(a.dir, a.name, to, base)
+	err = renameNew(a.in.dir, a.name, to, base)
 	if !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
-	if err = p.h.root.Link(a.path, path); err == nil {
-		return p.h.root.Remove(a.path)
+	aside := a.in.path + "/" + a.name
+	if err = p.h.root.Link(aside, path); err == nil {
+		return a.in.root.Remove(a.name)
 	}
 	if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -219,7 +220,7 @@ func (p *Placer) moveNew(a *Aside, dir, path string) error {
 	} else if !gone(err) {
 		return err
 	}
-	return p.h.root.Rename(a.path, path)
+	return p.h.root.Rename(aside, path)
 }
 
 // Remove removes the file at want.Path unless it was changed since it was seen
@@ -242,10 +243,10 @@ func (p *Placer) Remove(want Entry) error {
 // Undo takes a file that was just placed at path back: a drop is removed, a
 // download is aside again, as it was.
 func (p *Placer) Undo(a *Aside, path string) error {
-	if a.dir != p.h.partial {
+	if a.in != p.h.partial {
 		return p.remove(path)
 	}
-	if err := p.h.root.Rename(path, a.path); err != nil {
+	if err := p.h.root.Rename(path, a.in.path+"/"+a.name); err != nil {
 		return fmt.Errorf("take file back: %w", err)
 	}
 	a.placed = false
