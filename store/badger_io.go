@@ -138,7 +138,7 @@ func (e *badgerEngine) commit(changes []change, version uint64) error {
 // writes, whatever happens to the disk meanwhile. So it happens here, at the
 // cost of one writer's waiting, now and then, for as long as it takes.
 func (e *badgerEngine) compact() error {
-	if !e.due {
+	if !e.due || e.damaged {
 		return nil
 	}
 	levels := e.db.Levels()
@@ -156,12 +156,31 @@ func (e *badgerEngine) compact() error {
 	if fresh < mostNew || size < (all-size)/4 || e.room.lack(all+e.room.need) {
 		return nil
 	}
+	if err := e.verify(); err != nil {
+		e.logger.Warn("store is damaged and no longer compacted; more at debug level")
+		e.logger.Debug("store is damaged", "error", err)
+		e.damaged = true
+		return nil
+	}
 	e.setCompacting(true)
 	defer e.setCompacting(false)
 	if err := e.watch(func() error { return e.db.Flatten(1) }); err != nil {
 		return badgerError("compact", err)
 	}
 	return nil
+}
+
+// verify reads all blocks and holds them to their checksums. A damaged one would
+// end the merge of its table early, and what comes after it would be gone with
+// the old table. Badger reports some kinds of damage by an error, others by a
+// panic.
+func (e *badgerEngine) verify() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("store: verify: %v", p)
+		}
+	}()
+	return e.watch(e.db.VerifyChecksum)
 }
 
 func (e *badgerEngine) setCompacting(now bool) {

@@ -8,25 +8,47 @@ type Bucket struct {
 	table Table
 }
 
-// Get returns the value of key; ok is false where there is none. The value is
-// the caller's own. It fails with ErrClosed or ErrDamaged.
+// Get returns the value of key; ok is false where there is none, or where it is
+// no longer what was written: that is logged, and a new Write mends it. The
+// value is the caller's own. It fails with ErrClosed or ErrDamaged.
 func (b *Bucket) Get(key []byte) (value []byte, ok bool, err error) {
 	if err := b.db.begin(); err != nil {
 		return nil, false, err
 	}
 	defer b.db.end()
-	err = b.db.guard("get", func() error {
-		value, ok, err = b.db.engine.get(tableKey(b.table, key))
-		b.db.engine.touch(pageSize)
+	full := tableKey(b.table, key)
+	sealed, ok, err := b.db.raw(full)
+	if !ok || err != nil {
+		return nil, false, err
+	}
+	value, ok = b.db.unseal(full, sealed)
+	return value, ok, nil
+}
+
+// raw reads from the engine as it is there; the value is a copy.
+func (db *DB) raw(key []byte) (value []byte, ok bool, err error) {
+	err = db.guard("get", func() (err error) {
+		value, ok, err = db.engine.get(key)
+		db.engine.touch(pageSize)
 		return err
 	})
 	return value, ok, err
 }
 
+func (db *DB) unseal(key, sealed []byte) (value []byte, ok bool) {
+	value, ok = unseal(key, sealed)
+	if !ok {
+		db.log.Warn("store left out a damaged value", "table", int(key[0]))
+		return nil, false
+	}
+	return value, true
+}
+
 // Scan walks the pairs with from <= key < to in ascending order; a nil to
 // means the table's end. It sees the table as it was when the loop began.
-// The slices hold until the next step and must not be written to. The returned
-// function says why the last loop ended early: nil, ErrClosed or ErrDamaged.
+// Values that are no longer what was written are left out and logged. The slices
+// hold until the next step and must not be written to. The returned function
+// says why the last loop ended early: nil, ErrClosed or ErrDamaged.
 //
 // The loop's body may Get and Scan but must not Write or Close: a loop that
 // stays open for long keeps the disk space of what is deleted meanwhile.
@@ -45,13 +67,20 @@ func (b *Bucket) scan(r span) (iter.Seq2[[]byte, []byte], func() error) {
 	return seq, func() error { return failed }
 }
 
-// walk guards every step into the engine by itself, so that a panic of the
-// loop's body stays the caller's.
 func (db *DB) walk(r span, yield func(key, value []byte) bool) error {
 	if err := db.begin(); err != nil {
 		return err
 	}
 	defer db.end()
+	return db.rawScan(r, func(key, sealed []byte) bool {
+		value, ok := db.unseal(key, sealed)
+		return !ok || yield(key[1:], value)
+	})
+}
+
+// rawScan walks the engine's pairs as they are there. It guards every step by
+// itself, so that a panic of yield stays the caller's.
+func (db *DB) rawScan(r span, yield func(key, value []byte) bool) error {
 	if r.empty() {
 		return nil
 	}
@@ -77,7 +106,7 @@ func (db *DB) walk(r span, yield func(key, value []byte) bool) error {
 			db.engine.touch(len(key) + len(value))
 			return err
 		})
-		if err != nil || !ok || !yield(key[1:], value) {
+		if err != nil || !ok || !yield(key, value) {
 			return err
 		}
 	}

@@ -29,7 +29,7 @@ func gather(t Table, pairs iter.Seq2[[]byte, []byte]) (*write, error) {
 		case len(key) > MaxKey, len(value) > MaxValue, len(w.changes) == MaxPairs, w.size > MaxWrite:
 			return nil, ErrTooBig
 		}
-		need := 1 + len(key) + len(value)
+		need := 1 + len(key) + len(value) + sumSize
 		if cap(block)-len(block) < need {
 			block = make([]byte, 0, max(need, min(2*cap(block), 64<<10), 512))
 		}
@@ -38,11 +38,12 @@ func gather(t Table, pairs iter.Seq2[[]byte, []byte]) (*write, error) {
 		block = append(block, key...)
 		middle := len(block)
 		block = append(block, value...)
-		w.changes = append(w.changes, change{
-			key:    block[start:middle:middle],
-			value:  block[middle:len(block):len(block)],
-			remove: value == nil,
-		})
+		c := change{key: block[start:middle:middle], remove: value == nil}
+		if !c.remove {
+			block = seal(block, c.key, value)
+			c.value = block[middle:len(block):len(block)]
+		}
+		w.changes = append(w.changes, c)
 	}
 	return w, nil
 }

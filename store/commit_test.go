@@ -16,12 +16,12 @@ func TestWritersShareASync(t *testing.T) {
 	b := db.Table(store.Records)
 	entered, release := make(chan struct{}), make(chan struct{})
 	writes := 0
-	db.Between(func(real func() error) error {
+	db.Between(func(do func() error) error {
 		if writes++; writes == 1 {
 			close(entered)
 			<-release
 		}
-		return real()
+		return do()
 	})
 	var all sync.WaitGroup
 	writer := func(i int) {
@@ -56,11 +56,11 @@ func TestFailedWrite(t *testing.T) {
 	write(t, b, put("before", "1"))
 	broken := errors.New("input/output error")
 	fail := true
-	db.Between(func(real func() error) error {
+	db.Between(func(do func() error) error {
 		if fail {
 			return broken
 		}
-		return real()
+		return do()
 	})
 	for range 2 {
 		if err := b.Write(pairs(put("during", "1"))); !errors.Is(err, store.ErrFailed) || !errors.Is(err, broken) {
@@ -81,11 +81,11 @@ func TestFullIsNotForEver(t *testing.T) {
 	db := openStore(t, t.TempDir())
 	b := db.Table(store.Records)
 	full := true
-	db.Between(func(real func() error) error {
+	db.Between(func(do func() error) error {
 		if full {
 			return store.ErrFull
 		}
-		return real()
+		return do()
 	})
 	if err := b.Write(pairs(put("a", "1"))); !errors.Is(err, store.ErrFull) {
 		t.Fatalf("got %v", err)

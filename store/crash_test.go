@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -226,6 +227,57 @@ func TestGarbage(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantValue(t, openStore(t, dir).Table(store.Node), []byte("a"), []byte("1"))
+}
+
+// TestFlippedBit flips one bit of one value on the disk: that one is gone, no
+// other, and a write mends it.
+func TestFlippedBit(t *testing.T) {
+	const total, bad = 3000, 1234
+	dir := t.TempDir()
+	db := openStore(t, dir)
+	if err := db.Table(store.Records).Write(records(0, total, 300)); err != nil {
+		t.Fatal(err)
+	}
+	closeStore(t, db)
+	flipped := false
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || d.Name() == "ballast" {
+			return err
+		}
+		content, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if at := bytes.Index(content, record(bad, 300).value); at >= 0 {
+			flipped = true
+			content[at+150] ^= 4
+		}
+		return os.WriteFile(name, content, 0o600)
+	})
+	if err != nil || !flipped {
+		t.Fatal("could not flip", err)
+	}
+
+	var log bytes.Buffer
+	o := small
+	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	db, err = store.Open(dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := db.Table(store.Records)
+	wantValue(t, b, record(bad, 0).key, nil)
+	got := scan(t, b, nil, nil)
+	if len(got) != total-1 || len(scanBack(t, b, nil, nil)) != total-1 {
+		t.Errorf("%d records are left of %d", len(got), total)
+	}
+	if !strings.Contains(log.String(), "damaged value") {
+		t.Errorf("log: %q", log.String())
+	}
+	write(t, b, record(bad, 300))
+	wantRecords(t, b, total, 300)
+	closeStore(t, db)
+	wantRecords(t, openStore(t, dir).Table(store.Records), total, 300)
 }
 
 // TestDamaged takes the bytes from under an open store, as a stick does that is

@@ -54,6 +54,9 @@ type badgerEngine struct {
 	many int    // changes that one transaction takes
 	due  bool   // there may be enough new tables to compact
 
+	logger  *slog.Logger
+	damaged bool // a block does not have its checksum; nothing is compacted
+
 	maps       sync.RWMutex // held for reading by what may unmap a table, but for a compaction; guards compacting
 	compacting bool
 }
@@ -80,7 +83,7 @@ func openEngine(dir string, o Options) (engine, error) {
 		return nil, badgerError("open", err)
 	}
 	e := &badgerEngine{
-		db: db, dir: path, room: room, snap: newSnapshots(db.MaxVersion()),
+		db: db, dir: path, room: room, logger: o.Logger, snap: newSnapshots(db.MaxVersion()),
 		most: int(db.MaxBatchSize()) * 9 / 10,
 		many: int(db.MaxBatchCount()) * 9 / 10,
 	}
@@ -114,7 +117,7 @@ func badgerOptions(path string, o Options) badger.Options {
 		// blocks that are not compressed are read from the map without a cache.
 		WithCompression(options.None).
 		WithBlockCacheSize(0).
-		WithChecksumVerificationMode(options.OnBlockRead).
+		WithChecksumVerificationMode(options.NoVerification). // values have their own, see sum.go
 		WithValueThreshold(valueThreshold).
 		WithValueLogFileSize(1 << 20)
 	opts.TableSizeMultiplier = 1 // every table being built takes twice its size in memory

@@ -146,3 +146,66 @@ func TestWhatTheEngineSays(t *testing.T) {
 		}
 	}
 }
+
+// TestDamageDoesNotSpread flips a bit of a table and wants no more than the
+// records of one block lost, also after enough has been written that tables
+// would be merged.
+func TestDamageDoesNotSpread(t *testing.T) {
+	const total = 3000
+	dir := t.TempDir()
+	some := func(prefix string, n int) func(yield func(k, v []byte) bool) {
+		return func(yield func(k, v []byte) bool) {
+			for i := range n {
+				if !yield(fmt.Appendf(nil, "%s %06d", prefix, i), bytes.Repeat([]byte{byte(i)}, 250)) {
+					return
+				}
+			}
+		}
+	}
+	db, _ := openBadger(t, dir)
+	if err := db.Table(Records).Write(some("old", total)); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	tables, err := filesWith(filepath.Join(dir, engineFile), ".sst")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, engineFile, tables[0].Name())
+	content, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content[len(content)/3] ^= 1
+	if err := os.WriteFile(name, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	db, e := openBadger(t, dir)
+	for i := 0; !e.damaged; i++ {
+		if err := db.Table(Records).Write(some(fmt.Sprint("new ", i), total)); err != nil {
+			t.Fatal(err)
+		}
+		if i > 100 {
+			t.Fatal("nothing was ever merged")
+		}
+	}
+	lost := 0
+	for key := range some("old", total) {
+		_, ok, err := db.Table(Records).Get(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			lost++
+		}
+	}
+	if lost > 20 {
+		t.Errorf("%d of %d records are lost", lost, total)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

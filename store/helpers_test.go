@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"iter"
 	"maps"
@@ -107,14 +108,15 @@ func write(t testing.TB, b *store.Bucket, ps ...pair) {
 // record is the i-th of the numbered test records: a key that keeps the order
 // of i and a value of size bytes that belongs to it alone.
 func record(i, size int) pair {
-	value := make([]byte, size)
+	value := make([]byte, size+8)
 	seed := uint64(i)*0x9e3779b97f4a7c15 + 1
-	for j := range value {
+	for j := 0; j < size; j += 8 {
 		seed ^= seed << 13
 		seed ^= seed >> 7
 		seed ^= seed << 17
-		value[j] = byte(seed)
+		binary.LittleEndian.PutUint64(value[j:], seed)
 	}
+	value = value[:size]
 	return pair{fmt.Appendf(nil, "record %09d", i), value}
 }
 

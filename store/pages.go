@@ -67,8 +67,7 @@ func (p *pages) watch(call func() error) error {
 			}
 		}
 	})
-	err := call()
-	close(over)
-	watcher.Wait()
-	return err
+	defer watcher.Wait()
+	defer close(over)
+	return call()
 }

@@ -22,9 +22,10 @@ func TestSchemaOfANewStore(t *testing.T) {
 	}
 }
 
-// TestSchema0 opens a store from before versions were kept.
-func TestSchema0(t *testing.T) {
-	dir := t.TempDir()
+// oldStore makes a store of version 0: without a version, and without the
+// checksums that version 1 has.
+func oldStore(t *testing.T, dir string, total int) {
+	t.Helper()
 	old, err := store.OpenWith(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -32,18 +33,55 @@ func TestSchema0(t *testing.T) {
 	if version, err := old.Schema(); version != 0 || err != nil {
 		t.Fatalf("the fixture has schema %d, %v", version, err)
 	}
-	if err := old.Table(store.Records).Write(records(0, 2000, 300)); err != nil {
+	for i := 0; i < total; i += 1000 {
+		if err := old.Table(store.Records).WriteOld(records(i, i+1000, 300)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := old.Table(store.Node).WriteOld(pairs(put("a", "1"), put("b", ""), put("c", "3"), del("c"))); err != nil {
 		t.Fatal(err)
 	}
-	write(t, old.Table(store.Node), put("key", "value"))
 	closeStore(t, old)
+}
 
-	db := openStore(t, dir)
+func wantOldStore(t *testing.T, db *store.DB, total int) {
+	t.Helper()
 	if version, err := db.Schema(); version != 1 || err != nil {
 		t.Fatalf("schema %d, %v", version, err)
 	}
-	wantRecords(t, db.Table(store.Records), 2000, 300)
-	wantValue(t, db.Table(store.Node), []byte("key"), []byte("value"))
+	wantRecords(t, db.Table(store.Records), total, 300)
+	wantPairs(t, "node", scan(t, db.Table(store.Node), nil, nil), []pair{put("a", "1"), put("b", "")})
+}
+
+func TestSchema0(t *testing.T) {
+	dir := t.TempDir()
+	oldStore(t, dir, 3000)
+	for range 2 {
+		db := openStore(t, dir)
+		wantOldStore(t, db, 3000)
+		closeStore(t, db)
+	}
+}
+
+// TestSchema0CutOff cuts the migration off after each of its writes in turn.
+func TestSchema0CutOff(t *testing.T) {
+	dir := t.TempDir()
+	oldStore(t, dir, 2000)
+	cuts := 0
+	for ; ; cuts++ {
+		db, err := store.OpenWith(dir, func(db *store.DB) error { return store.AddSums(db, 1) })
+		if err == nil {
+			closeStore(t, db)
+			break
+		}
+		if !errors.Is(err, store.ErrFull) {
+			t.Fatal(err)
+		}
+	}
+	if cuts < 3 {
+		t.Errorf("cut off %d times only", cuts)
+	}
+	wantOldStore(t, openStore(t, dir), 2000)
 }
 
 func TestNewerSchema(t *testing.T) {

@@ -97,8 +97,8 @@ type Options struct {
 	// means 16 MiB, less than 8 MiB is taken as 8 MiB. The part for itself
 	// grows no further than 64 MiB. bbolt keeps next to nothing for itself.
 	CacheBytes int64
-	// Logger is told what the engine says, at debug level, and of trouble in
-	// its background work as a warning; nil means nobody.
+	// Logger is told what Badger says, at debug level, and of damage and of
+	// trouble in its background work as a warning; nil means nobody.
 	Logger *slog.Logger
 }
 
@@ -113,6 +113,7 @@ func (o Options) mapped() int64 {
 // DB is an open store.
 type DB struct {
 	engine  engine
+	log     *slog.Logger
 	lock    *os.File
 	writers chan struct{} // a slot for each Write in memory
 	commits *commits
@@ -153,7 +154,7 @@ func open(dir string, o Options, steps []migration) (_ *DB, err error) {
 	if err := checkOther(dir); err != nil {
 		return nil, err
 	}
-	db := &DB{lock: lock, writers: make(chan struct{}, MaxWriters), done: make(chan struct{})}
+	db := &DB{log: o.Logger, lock: lock, writers: make(chan struct{}, MaxWriters), done: make(chan struct{})}
 	err = db.guard("open", func() (err error) {
 		db.engine, err = openEngine(dir, o)
 		return err
