@@ -59,16 +59,14 @@ func startAvahi(t *testing.T, i int) *avahi {
 		_ = cmd.Wait()
 	})
 	a := &avahi{t: t}
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
-		if pid, err := os.ReadFile(config + ".pid"); err == nil && len(pid) > 1 {
-			a.pid = strings.TrimSpace(string(pid))
-			if a.run("avahi-browse", "-at") == nil {
-				return a
-			}
-		}
+	if !until(10*time.Second, func() bool {
+		pid, err := os.ReadFile(config + ".pid")
+		a.pid = strings.TrimSpace(string(pid))
+		return err == nil && a.pid != "" && a.run("avahi-browse", "-at") == nil
+	}) {
+		t.Fatal("avahi-daemon does not start")
 	}
-	t.Fatal("avahi-daemon does not start")
-	return nil
+	return a
 }
 
 func (a *avahi) command(args ...string) *exec.Cmd {
@@ -93,9 +91,8 @@ func (a *avahi) browses(kind string, within time.Duration, want ...string) {
 	a.t.Helper()
 	began := time.Now()
 	var out string
-	for time.Since(began) < within {
+	seen := func() bool {
 		out = a.output("avahi-browse", "-rpt", kind)
-		missing := 0
 		for _, family := range []string{"IPv4", "IPv6"} {
 			for _, w := range want {
 				found := false
@@ -103,17 +100,16 @@ func (a *avahi) browses(kind string, within time.Duration, want ...string) {
 					found = found || strings.HasPrefix(line, "=;eth0;"+family) && strings.Contains(line, w)
 				}
 				if !found {
-					missing++
+					return false
 				}
 			}
 		}
-		if missing == 0 {
-			a.t.Logf("%s seen and resolved after %v", kind, time.Since(began).Round(time.Millisecond))
-			return
-		}
-		time.Sleep(200 * time.Millisecond)
+		return true
 	}
-	a.t.Fatalf("avahi-browse %s within %v shows only\n%s", kind, within, out)
+	if !until(within, seen) {
+		a.t.Fatalf("avahi-browse %s within %v shows only\n%s", kind, within, out)
+	}
+	a.t.Logf("%s seen and resolved after %v", kind, time.Since(began).Round(time.Millisecond))
 }
 
 func (a *avahi) seesBoth(selves ...discovery.Self) {
@@ -150,8 +146,11 @@ func TestBesideAvahi(t *testing.T) {
 			beside.seesBoth(selves...)
 			startAvahi(t, 2).seesBoth(selves...)
 			nodes[0].stop()
-			time.Sleep(2 * time.Second)
-			if out := beside.output("avahi-browse", "-rpt", "_boucan._tcp"); strings.Contains(out, selves[0].ID) {
+			var out string
+			if !until(5*time.Second, func() bool {
+				out = beside.output("avahi-browse", "-rpt", "_boucan._tcp")
+				return !strings.Contains(out, selves[0].ID)
+			}) {
 				t.Errorf("avahi still lists a box that said goodbye:\n%s", out)
 			}
 			for _, n := range nodes {

@@ -218,11 +218,32 @@ func (n *node) wait(within time.Duration, what string, wanted func(event) bool) 
 	}
 }
 
+// watch takes in the events of the next while and leaves them to be dealt with.
+func (n *node) watch(d time.Duration) {
+	n.t.Helper()
+	n.never(d, "", func(event) bool { return false })
+}
+
 // settle deals with all events of the next while.
 func (n *node) settle(d time.Duration) {
 	n.t.Helper()
-	n.never(d, "", func(event) bool { return false })
+	n.watch(d)
 	n.mark = len(n.past)
+}
+
+// until asks again and again whether ok holds, and gives up after a while.
+func until(within time.Duration, ok func() bool) bool {
+	late := time.After(within)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-late:
+			return false
+		}
+	}
+	return true
 }
 
 // finds waits for a peer that was announced by self.

@@ -113,7 +113,6 @@ func startTap(t *testing.T, i int) *tap {
 }
 
 func (p *tap) stop() []seenPacket {
-	time.Sleep(100 * time.Millisecond) // what is still in the pipe
 	_ = p.cmd.Process.Kill()
 	all := <-p.done
 	_ = p.cmd.Wait()
@@ -140,7 +139,7 @@ func TestPacketSizes(t *testing.T) {
 	selves := []discovery.Self{long, selfOf(2)}
 	nodes := []*node{startNode(t, 1, selves[0]), startNode(t, 2, selves[1])}
 	contact(t, nodes, selves)
-	time.Sleep(8 * time.Second)
+	nodes[1].watch(8 * time.Second)
 	nodes[0].stop()
 	largest, count := map[int]int{}, map[int]int{}
 	for _, p := range tap.stop() {

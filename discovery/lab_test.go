@@ -72,7 +72,7 @@ func TestContactInAnyOrder(t *testing.T) {
 	for _, i := range []int{3, 1, 2} {
 		selves = append(selves, selfOf(i))
 		nodes = append(nodes, startNode(t, i, selves[len(selves)-1]))
-		time.Sleep(2500 * time.Millisecond) // so that the others are quite settled
+		nodes[len(nodes)-1].watch(2500 * time.Millisecond) // so that it is quite settled before the next
 	}
 	contact(t, nodes, selves)
 }
@@ -170,7 +170,7 @@ func TestInterfaceThatComesLate(t *testing.T) {
 	unplug(t, 2)
 	selves := []discovery.Self{selfOf(1), selfOf(2)}
 	nodes := []*node{startNode(t, 1, selves[0]), startNode(t, 2, selves[1])}
-	time.Sleep(time.Second)
+	nodes[0].watch(time.Second)
 	plug(t, 2, "both")
 	plugged := time.Now()
 	for i, n := range nodes {
@@ -303,7 +303,7 @@ func TestQuietSaysNoMoreThanNeeded(t *testing.T) {
 	if e.Peer.Name != "" {
 		t.Errorf("a quiet node says its name %q", e.Peer.Name)
 	}
-	time.Sleep(2 * time.Second) // let it say all that it says at first
+	n.watch(2 * time.Second) // let it say all that it says at first
 	for _, p := range tap.stop() {
 		if p.Host == 1 && (strings.Contains(p.Text, self.Name) || strings.Contains(p.Text, "_http")) {
 			t.Errorf("a quiet node sent %q", p.Text)
