@@ -24,11 +24,17 @@ type Client struct {
 	dir  string
 }
 
+// expectTimeout is how long Add waits for the node's word that it takes the
+// file before the bytes are sent without it.
+const expectTimeout = 5 * time.Second
+
 // Dial makes a client for the node that serves dir; ErrNotRunning where none
 // answers.
 func Dial(ctx context.Context, dir string) (*Client, error) {
 	c := &Client{dir: dir}
-	c.http = &http.Client{Transport: &http.Transport{DialContext: c.dial, MaxIdleConnsPerHost: 16, WriteBufferSize: 256 << 10}}
+	c.http = &http.Client{Transport: &http.Transport{
+		DialContext: c.dial, MaxIdleConnsPerHost: 16, WriteBufferSize: 256 << 10, ExpectContinueTimeout: expectTimeout,
+	}}
 	if _, err := c.Identity(ctx); err != nil {
 		return nil, err
 	}
@@ -65,14 +71,30 @@ func (c *Client) Peers(ctx context.Context) ([]Peer, error) {
 	return ask[[]Peer](ctx, c, "/v1/peers", nil)
 }
 
-// Files lists what matches the words of text, newest first.
-func (c *Client) Files(ctx context.Context, text string) ([]File, error) {
+// Files calls each for what matches the words of text, newest first, until it
+// fails, and returns its error.
+func (c *Client) Files(ctx context.Context, text string, each func(File) error) error {
 	body, err := c.do(ctx, http.MethodGet, "/v1/files", url.Values{"q": {text}}, nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer body.Close()
-	return readAll[File](body)
+	dec := json.NewDecoder(body)
+	for {
+		var f File
+		err := dec.Decode(&f)
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			return errBrokenOff
+		}
+		if err := each(f); err != nil {
+			return err
+		}
+	}
 }
 
 // Lookup finds one file by CID or name.
@@ -109,10 +131,14 @@ func (c *Client) Say(ctx context.Context, room, nick, text string) (Message, err
 	return decode[Message](c.do(ctx, http.MethodPost, "/v1/chat", nil, bytes.NewReader(b)))
 }
 
-// Follow calls each for every new message in room until ctx ends, the node
-// stops (io.EOF) or each fails.
-func (c *Client) Follow(ctx context.Context, room string, each func(Message) error) error {
-	body, err := c.do(ctx, http.MethodGet, "/v1/follow", url.Values{"room": {room}}, nil)
+// Follow calls each for the last messages in room, oldest of them first, and for
+// every new one, until ctx ends, which is no error, the node stops
+// (ErrStopped) or each fails.
+func (c *Client) Follow(ctx context.Context, room string, last int, each func(Message) error) error {
+	body, err := c.do(ctx, http.MethodGet, "/v1/follow", url.Values{"room": {room}, "last": {strconv.Itoa(last)}}, nil)
+	if ctx.Err() != nil {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -124,7 +150,7 @@ func (c *Client) Follow(ctx context.Context, room string, each func(Message) err
 			if ctx.Err() != nil {
 				return nil
 			}
-			return io.EOF
+			return ErrStopped
 		}
 		if err := each(m); err != nil {
 			return err
@@ -143,38 +169,27 @@ func decode[T any](body io.ReadCloser, err error) (T, error) {
 	}
 	defer body.Close()
 	if err := json.NewDecoder(body).Decode(&v); err != nil {
-		return v, fmt.Errorf("the node's answer broke off: %w", err)
+		return v, errBrokenOff
 	}
 	return v, nil
 }
 
-func readAll[T any](r io.Reader) ([]T, error) {
-	var all []T
-	dec := json.NewDecoder(r)
-	for {
-		var v T
-		err := dec.Decode(&v)
-		if errors.Is(err, io.EOF) {
-			return all, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("the node's answer broke off: %w", err)
-		}
-		all = append(all, v)
-	}
-}
+// errBrokenOff says that the node went away in the middle of an answer.
+var errBrokenOff = errors.New("the box's answer broke off")
 
 func (c *Client) do(ctx context.Context, method, path string, q url.Values, body io.Reader) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://node"+path+"?"+q.Encode(), body)
 	if err != nil {
 		return nil, fmt.Errorf("control request: %w", err)
 	}
+	if method == http.MethodPost && req.ContentLength <= 0 {
+		// A file that is refused is not to be sent first: the answer might be
+		// lost with the connection.
+		req.Header.Set("Expect", "100-continue")
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		if ue, ok := errors.AsType[*url.Error](err); ok {
-			err = ue.Err // "Get http://node/…" means nothing to a person
-		}
-		return nil, err
+		return nil, plainError(ctx, err)
 	}
 	if resp.StatusCode == http.StatusOK {
 		return resp.Body, nil
@@ -182,10 +197,30 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, body
 	defer resp.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, MaxError))
 	said := strings.TrimSpace(string(text))
-	if resp.StatusCode == http.StatusNotFound {
+	switch resp.StatusCode {
+	case http.StatusNotFound:
 		return nil, fmt.Errorf("%w: %s", ErrNotFound, strings.TrimPrefix(said, ErrNotFound.Error()+": "))
+	case http.StatusServiceUnavailable:
+		return nil, ErrStopped
 	}
 	return nil, errors.New(said)
+}
+
+// plainError says in plain words what became of a request. "Get http://node/…"
+// means nothing to a person.
+func plainError(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if ue, ok := errors.AsType[*url.Error](err); ok {
+		err = ue.Err
+	}
+	for _, broken := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.EPIPE, syscall.ECONNRESET} {
+		if errors.Is(err, broken) {
+			return ErrStopped
+		}
+	}
+	return err
 }
 
 // socketPath is a path to the socket that fits a Unix address, which holds

@@ -19,7 +19,7 @@ const SocketName = "control.sock"
 
 // Limits of what the socket accepts.
 const (
-	MaxQuery    = 1 << 10  // bytes of a search text, name or CID
+	MaxQuery    = 4 << 10  // bytes of a search text, name or CID
 	MaxChatBody = 16 << 10 // bytes of one chat request
 	MaxError    = 4 << 10  // bytes of an error text read by the client
 	MaxHistory  = 1000     // chat messages asked for at once
@@ -27,6 +27,9 @@ const (
 
 // ErrNotRunning is returned by Dial where no node serves the data folder.
 var ErrNotRunning = errors.New("no boucan is running")
+
+// ErrStopped is returned by calls that were under way when the node stopped.
+var ErrStopped = errors.New("the box has stopped")
 
 // ErrNotFound is wrapped where no file has the name or CID that was asked for.
 var ErrNotFound = errors.New("no such file")
@@ -94,8 +97,9 @@ type Added struct {
 // the operator as they are, so they are whole sentences without internals.
 type Node interface {
 	Identity() Identity
-	// Files lists what matches the words of query, newest first; all for "".
-	Files(ctx context.Context, query string) ([]File, error)
+	// Files calls each for what matches the words of query, newest first; all
+	// for "". It ends with what each fails with.
+	Files(ctx context.Context, query string, each func(File) error) error
 	Peers() []Peer
 	// Add offers the bytes of r under name and returns when they are durable
 	// and listed. modified may be zero.
@@ -107,6 +111,8 @@ type Node interface {
 	Lookup(ref string) (File, error)
 	History(ctx context.Context, room string, limit int) ([]Message, error)
 	Say(ctx context.Context, room, nick, text string) (Message, error)
-	// Follow calls each for every message in room until ctx ends or each fails.
-	Follow(ctx context.Context, room string, each func(Message) error) error
+	// Follow calls each for the last messages in room, oldest of them first, and
+	// then for every new one, until ctx ends or each fails. None is missed
+	// between the two and none comes twice.
+	Follow(ctx context.Context, room string, last int, each func(Message) error) error
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -33,19 +34,22 @@ func (n *memoryNode) Identity() control.Identity {
 	return control.Identity{ID: "12D3KooWtest", Name: "Test Box", URLs: []string{"http://localhost:8080/"}}
 }
 
-func (n *memoryNode) Files(_ context.Context, query string) ([]control.File, error) {
+func (n *memoryNode) Files(_ context.Context, query string, each func(control.File) error) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	var out []control.File
 	for name, b := range n.files {
 		if strings.Contains(name, query) {
-			out = append(out, control.File{Name: name, Size: uint64(len(b)), Here: true})
+			if err := each(control.File{Name: name, Size: uint64(len(b)), Here: true}); err != nil {
+				return err
+			}
 		}
 	}
-	return out, nil
+	return nil
 }
 
-func (n *memoryNode) Peers() []control.Peer { return []control.Peer{{ID: "12D3KooWother", Name: "Other"}} }
+func (n *memoryNode) Peers() []control.Peer {
+	return []control.Peer{{ID: "12D3KooWother", Name: "Other"}}
+}
 
 func (n *memoryNode) Add(_ context.Context, name string, modified time.Time, r io.Reader) (control.Added, error) {
 	b, err := io.ReadAll(r)
@@ -104,7 +108,15 @@ func (n *memoryNode) Say(_ context.Context, room, nick, text string) (control.Me
 	return m, nil
 }
 
-func (n *memoryNode) Follow(ctx context.Context, _ string, each func(control.Message) error) error {
+func (n *memoryNode) Follow(ctx context.Context, _ string, last int, each func(control.Message) error) error {
+	n.mu.Lock()
+	earlier := slices.Clone(n.messages[max(0, len(n.messages)-last):])
+	n.mu.Unlock()
+	for _, m := range earlier {
+		if err := each(m); err != nil {
+			return err
+		}
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -127,7 +139,7 @@ func serve(t *testing.T, dir string, node control.Node) (c *control.Client, stop
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
+	go func() { done <- s.Run(ctx, t.Context()) }()
 	var once sync.Once
 	stop = func() {
 		once.Do(func() {
@@ -144,6 +156,15 @@ func serve(t *testing.T, dir string, node control.Node) (c *control.Client, stop
 	return c, stop
 }
 
+func list(t *testing.T, c *control.Client, query string) (all []control.File, err error) {
+	t.Helper()
+	err = c.Files(t.Context(), query, func(f control.File) error {
+		all = append(all, f)
+		return nil
+	})
+	return all, err
+}
+
 func TestAddListGet(t *testing.T) {
 	c, _ := serve(t, t.TempDir(), newMemoryNode())
 	content := bytes.Repeat([]byte("boucan"), 300_000)
@@ -154,7 +175,7 @@ func TestAddListGet(t *testing.T) {
 	if added.CID != "bafk20231114" || added.Size != uint64(len(content)) {
 		t.Errorf("added %+v", added)
 	}
-	files, err := c.Files(t.Context(), "")
+	files, err := list(t, c, "")
 	if err != nil || len(files) != 1 || files[0].Name != "naïve Ωmega/日本 &?#.txt" {
 		t.Fatalf("files %+v, %v", files, err)
 	}
@@ -181,10 +202,10 @@ func TestErrorsReachTheClientAsSentences(t *testing.T) {
 	if err == nil || err.Error() != "there is no room left: free some space" {
 		t.Errorf("Add: %v", err)
 	}
-	if _, err := c.Files(t.Context(), strings.Repeat("x", control.MaxQuery+1)); err == nil {
+	if _, err := list(t, c, strings.Repeat("x", control.MaxQuery+1)); err == nil {
 		t.Error("a query one past the limit was taken")
 	}
-	if _, err := c.Files(t.Context(), strings.Repeat("x", control.MaxQuery)); err != nil {
+	if _, err := list(t, c, strings.Repeat("x", control.MaxQuery)); err != nil {
 		t.Errorf("a query at the limit was refused: %v", err)
 	}
 	if _, err := c.Say(t.Context(), "lobby", "", strings.Repeat("x", control.MaxChatBody)); err == nil {
@@ -211,7 +232,7 @@ func TestChat(t *testing.T) {
 	heard := make(chan control.Message, 1)
 	followed := make(chan error, 1)
 	go func() {
-		followed <- c.Follow(context.Background(), "lobby", func(m control.Message) error { heard <- m; return nil })
+		followed <- c.Follow(context.Background(), "lobby", 0, func(m control.Message) error { heard <- m; return nil })
 	}()
 	if _, err := c.Say(t.Context(), "lobby", "Ada", "salut"); err != nil {
 		t.Fatal(err)
@@ -227,8 +248,8 @@ func TestChat(t *testing.T) {
 		t.Error("a history past the limit was given")
 	}
 	stop()
-	if err := <-followed; !errors.Is(err, io.EOF) {
-		t.Errorf("following ended with %v when the node stopped, want io.EOF", err)
+	if err := <-followed; !errors.Is(err, control.ErrStopped) {
+		t.Errorf("following ended with %v when the node stopped, want ErrStopped", err)
 	}
 }
 

@@ -1,241 +1,309 @@
 package node
 
 import (
-	"cmp"
-	"slices"
+	"container/heap"
 	"strings"
 	"sync"
 
 	"boucan/record"
+	"boucan/share"
 	"boucan/share/dropdir"
 )
 
-// entry is one line of the list that visitors see: a name and the bytes it
-// stands for, whichever boxes offer them.
+// catalogue is every living file record, in memory, by name and newest first.
+// What is the same bytes under the same name is one entry, however many boxes
+// offer it. Two different files of one name both stay; see names.go.
+//
+// Strangers choose what is in it, so no change and no page goes through all
+// entries, all files of one name or all records of one file. Safe for concurrent
+// use.
+type catalogue struct {
+	self record.Key
+
+	mu     sync.RWMutex // guards what follows, entries and offers included
+	byID   map[record.ID]*offer
+	byCID  map[record.CID]blob
+	byName map[string]group // by folded record name
+	byAge  ages
+	names  shownNames
+
+	bytes    uint64 // sizes of distinct blobs added up
+	ownFiles int    // entries that this node offers
+	ownBytes uint64 // their sizes added up
+}
+
+// entry is one line of the list: a name and the bytes it stands for. Name and
+// case are those of its oldest offer.
 type entry struct {
-	name    string // as shown: unique in the catalogue, but for case and normal form
-	file    record.File
-	author  record.Key
-	id      record.ID // of the oldest record for this name and these bytes
-	created int64     // Unix milliseconds, of the oldest
-	expires int64     // Unix milliseconds, of the longest-lived
-	offers  []offer   // every living record for this name and these bytes
+	key    string // folded record name
+	cid    record.CID
+	offers offerHeap // oldest first
+	tagged string    // the name shown where it is not the record's
+	nth    int       // place among the younger ones of its name
+	own    int       // how many of the offers are this node's
+	size   uint64    // as counted in ownBytes while own > 0
 }
 
 // offer is one record that offers an entry.
 type offer struct {
-	name    string // as the record says
-	id      record.ID
-	author  record.Key
-	created int64
-	expires int64
+	entry    *entry
+	at       int // place in the entry's offers
+	id       record.ID
+	author   record.Key
+	created  int64 // Unix milliseconds
+	expires  int64 // Unix milliseconds
+	name     string
+	media    string
+	about    string // description, folded
+	size     uint64 // bytes
+	operator bool   // an operator shares it, see fromFolder
 }
 
-// catalogue is every living file record, in memory, by name and newest first.
-// Two different files of one name both stay: the older keeps it, the others
-// carry the end of their CID, alike on every box. Safe for concurrent use.
-type catalogue struct {
-	mu     sync.RWMutex
-	byName map[string][]*entry     // folded record name → its entries, oldest first
-	byID   map[record.ID]*entry    // every record → its entry
-	byCID  map[record.CID][]string // folded names of the entries for these bytes
-	sorted []*entry                // newest first; stale entries until refreshed
-	stale  bool
-	bytes  uint64 // sizes of distinct blobs added up
+// blob is the entries that stand for the same bytes.
+type blob struct {
+	size  uint64 // as counted in catalogue.bytes
+	first *entry
+	more  map[*entry]struct{} // nil where there is one only
 }
 
-func newCatalogue() *catalogue {
+// row is an entry as it was at some moment.
+type row struct {
+	name    string // as shown
+	cid     record.CID
+	size    uint64 // bytes, as the oldest record says
+	media   string
+	author  record.Key // of the oldest record
+	id      record.ID  // of the oldest record
+	created int64      // Unix milliseconds, of the oldest record
+	expires int64      // Unix milliseconds, of the longest-lived record
+
+	key, about string // what search looks at
+}
+
+// claim is one record that offers certain bytes.
+type claim struct {
+	id       record.ID
+	name     string // as the record says
+	created  int64
+	expires  int64
+	operator bool
+}
+
+func newCatalogue(self record.Key) *catalogue {
 	return &catalogue{
-		byName: make(map[string][]*entry),
-		byID:   make(map[record.ID]*entry),
-		byCID:  make(map[record.CID][]string),
+		self: self, byID: make(map[record.ID]*offer), byCID: make(map[record.CID]blob),
+		byName: make(map[string]group), names: newShownNames(),
 	}
 }
 
-// add takes a living file record in. Adding one twice changes nothing.
+// possible reports whether a blob of the record's CID can have the size it
+// says (IPIP-499: one chunk is a raw leaf, more are a tree). No such bytes
+// exist otherwise, and nothing can be done with the record.
+func possible(f record.File) bool {
+	return f.Size <= record.MaxBlob && (f.CID.Codec() == record.CodecRaw) == (f.Size <= share.ChunkSize)
+}
+
+// older orders offers, and entries by their oldest offer.
+func (o *offer) older(p *offer) bool {
+	if o.created != p.created {
+		return o.created < p.created
+	}
+	return string(o.id[:]) < string(p.id[:])
+}
+
+// oldest is the offer that an entry takes its looks from.
+func (e *entry) oldest() *offer { return e.offers[0] }
+
+// add takes a living file record in. Adding one twice changes nothing, and
+// neither does one that no bytes can fit.
 func (c *catalogue) add(r *record.Record, f record.File) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, ok := c.byID[r.ID()]; ok {
+	if !possible(f) {
 		return
 	}
-	o := offer{name: f.Name, id: r.ID(), author: r.Author, created: r.Created, expires: r.Expires}
 	key := dropdir.Fold(f.Name)
-	group := c.byName[key]
-	for _, e := range group {
-		if e.file.CID == f.CID {
-			e.offers = append(slices.Clone(e.offers), o)
-			c.byID[o.id] = e
-			c.settle(key)
-			return
-		}
+	o := &offer{
+		id: r.ID(), author: r.Author, created: r.Created, expires: r.Expires, name: f.Name, size: f.Size,
+		media: f.MediaType, operator: fromFolder(f), about: dropdir.Fold(f.Description),
 	}
-	c.byName[key] = append(slices.Clone(group), &entry{file: f, offers: []offer{o}})
-	if len(c.byCID[f.CID]) == 0 {
-		c.bytes += f.Size
+	if known := mediaType(f.Name); known == f.MediaType {
+		o.media = known // so that one string serves all
 	}
-	c.byCID[f.CID] = append(c.byCID[f.CID], key)
-	c.settle(key)
+	if key == f.Name {
+		key = f.Name // so that one string serves both
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.byID[o.id]; ok {
+		return
+	}
+	c.byID[o.id] = o
+	if e := c.byName[key].find(f.CID); e != nil {
+		c.join(e, o)
+		return
+	}
+	e := &entry{key: key, cid: f.CID}
+	o.entry = e
+	heap.Push(&e.offers, o)
+	c.count(e, o, 1)
+	c.addToBlob(e)
+	c.byAge.insert(e)
+	c.addToGroup(e)
+}
+
+// join adds an offer to an entry that is there.
+func (c *catalogue) join(e *entry, o *offer) {
+	o.entry = e
+	if n := e.oldest().name; n == o.name {
+		o.name = n // so that one string serves all
+	}
+	first := o.older(e.oldest())
+	if first {
+		c.byAge.remove(e)
+	}
+	heap.Push(&e.offers, o)
+	c.count(e, o, 1)
+	if first {
+		c.byAge.insert(e)
+		c.regroup(e)
+	}
 }
 
 // remove forgets a record; the entry goes with its last one.
 func (c *catalogue) remove(id record.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e, ok := c.byID[id]
+	o, ok := c.byID[id]
 	if !ok {
 		return
 	}
 	delete(c.byID, id)
-	key := dropdir.Fold(e.file.Name)
-	e.offers = slices.DeleteFunc(slices.Clone(e.offers), func(o offer) bool { return o.id == id })
-	if len(e.offers) == 0 {
-		c.byName[key] = slices.DeleteFunc(slices.Clone(c.byName[key]), func(x *entry) bool { return x == e })
-		if len(c.byName[key]) == 0 {
-			delete(c.byName, key)
-		}
-		cid := e.file.CID
-		c.byCID[cid] = slices.DeleteFunc(slices.Clone(c.byCID[cid]), func(k string) bool { return k == key })
-		if len(c.byCID[cid]) == 0 {
-			delete(c.byCID, cid)
-			c.bytes -= e.file.Size
-		}
-	}
-	c.settle(key)
-}
-
-// settle works out what the entries of one folded name show. Readers may hold
-// entries without the lock, so those are replaced; only offers, which readers
-// take through offersOf, changes in place.
-func (c *catalogue) settle(key string) {
-	c.stale = true
-	older := func(aCreated, bCreated int64, a, b record.ID) int {
-		return cmp.Or(cmp.Compare(aCreated, bCreated), slices.Compare(a[:], b[:]))
-	}
-	group := c.byName[key]
-	for i, old := range group {
-		e := &entry{file: old.file, offers: slices.Clone(old.offers)}
-		slices.SortFunc(e.offers, func(a, b offer) int { return older(a.created, b.created, a.id, b.id) })
-		first := e.offers[0]
-		e.id, e.author, e.created = first.id, first.author, first.created
-		for _, o := range e.offers {
-			e.expires = max(e.expires, o.expires)
-			c.byID[o.id] = e
-		}
-		group[i] = e
-	}
-	slices.SortFunc(group, func(a, b *entry) int { return older(a.created, b.created, a.id, b.id) })
-	for i, e := range group {
-		e.name = e.file.Name
-		if i > 0 {
-			e.name = dropdir.Tagged(e.file.Name, e.file.CID.Short())
-		}
+	e := o.entry
+	switch {
+	case len(e.offers) == 1:
+		c.removeFromGroup(e)
+		c.byAge.remove(e)
+		c.removeFromBlob(e)
+		c.count(e, o, -1)
+	case o.at == 0:
+		c.byAge.remove(e)
+		heap.Remove(&e.offers, 0)
+		c.count(e, o, -1)
+		c.byAge.insert(e)
+		c.regroup(e)
+	default:
+		heap.Remove(&e.offers, o.at)
+		c.count(e, o, -1)
 	}
 }
 
-// offersOf lists the living records that offer these bytes under any name.
-func (c *catalogue) offersOf(cid record.CID) []offer {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	var out []offer
-	for _, e := range c.entriesOf(cid) {
-		out = append(out, e.offers...)
+// count keeps what this node offers itself.
+func (c *catalogue) count(e *entry, o *offer, by int) {
+	if o.author != c.self {
+		return
 	}
-	return out
+	if e.own == 0 {
+		e.size = o.size
+		c.ownFiles++
+		c.ownBytes += e.size
+	}
+	if e.own += by; e.own == 0 {
+		c.ownFiles--
+		c.ownBytes -= e.size
+	}
 }
 
-// entriesOf lists the entries for these bytes; the caller holds mu.
-func (c *catalogue) entriesOf(cid record.CID) []*entry {
-	var out []*entry
-	for _, key := range c.byCID[cid] {
-		for _, e := range c.byName[key] {
-			if e.file.CID == cid {
-				out = append(out, e)
-			}
+func (c *catalogue) addToBlob(e *entry) {
+	b, ok := c.byCID[e.cid]
+	switch {
+	case !ok:
+		b = blob{size: e.oldest().size, first: e}
+		c.bytes += b.size
+	default:
+		if b.more == nil {
+			b.more = make(map[*entry]struct{})
 		}
+		b.more[e] = struct{}{}
 	}
-	return out
+	c.byCID[e.cid] = b
 }
 
-// refreshed returns every entry, newest first. The slice must not be changed.
-func (c *catalogue) refreshed() []*entry {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.stale {
-		sorted := make([]*entry, 0, len(c.byID))
-		for _, group := range c.byName {
-			sorted = append(sorted, group...)
-		}
-		slices.SortFunc(sorted, func(a, b *entry) int {
-			return cmp.Or(cmp.Compare(b.created, a.created), strings.Compare(a.name, b.name))
-		})
-		c.sorted, c.stale = sorted, false
+func (c *catalogue) removeFromBlob(e *entry) {
+	b := c.byCID[e.cid]
+	if b.first != e {
+		delete(b.more, e)
+		return
 	}
-	return c.sorted
+	for next := range b.more {
+		delete(b.more, next)
+		b.first = next
+		c.byCID[e.cid] = b
+		return
+	}
+	delete(c.byCID, e.cid)
+	c.bytes -= b.size
 }
 
-// find returns the entry that shows this name, the exact spelling before one
-// that differs in case or normal form.
-func (c *catalogue) find(name string) (*entry, bool) {
-	var near *entry
-	folded := dropdir.Fold(name)
-	for _, e := range c.refreshed() {
-		if e.name == name {
-			return e, true
-		}
-		if near == nil && dropdir.Fold(e.name) == folded {
-			near = e
+// each calls f for the entries of a blob until it returns false.
+func (b blob) each(f func(*entry) bool) {
+	if b.first == nil || !f(b.first) {
+		return
+	}
+	for e := range b.more {
+		if !f(e) {
+			return
 		}
 	}
-	return near, near != nil
 }
 
-// named returns an entry for these bytes: the one that shows this name, else
-// the first that was offered.
-func (c *catalogue) named(cid record.CID, name string) (*entry, bool) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	var first *entry
-	for _, e := range c.entriesOf(cid) {
-		if e.name == name {
-			return e, true
-		}
-		if first == nil || e.created < first.created {
-			first = e
+// offerHeap is a heap (container/heap) of an entry's offers, the oldest first.
+type offerHeap []*offer
+
+func (h offerHeap) Len() int           { return len(h) }
+func (h offerHeap) Less(i, j int) bool { return h[i].older(h[j]) }
+func (h offerHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].at, h[j].at = i, j
+}
+
+// Push and Pop are for container/heap.
+func (h *offerHeap) Push(x any) {
+	o := x.(*offer)
+	o.at = len(*h)
+	*h = append(*h, o)
+}
+
+func (h *offerHeap) Pop() any {
+	old := *h
+	o := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return o
+}
+
+// row is the entry as it is now; the caller holds mu.
+func (e *entry) row() row {
+	o := e.oldest()
+	r := row{
+		name: o.name, cid: e.cid, size: o.size, media: o.media, author: o.author, id: o.id, created: o.created,
+		key: e.key, about: o.about,
+	}
+	if e.tagged != "" {
+		r.name = e.tagged
+	}
+	const enough = 64 // more records for one file are a stranger's game
+	for _, o := range e.offers[:min(len(e.offers), enough)] {
+		r.expires = max(r.expires, o.expires)
+	}
+	return r
+}
+
+// matches reports whether name, description or box of the row hold every word.
+// The words are folded; box names an author, folded.
+func (r *row) matches(words []string, box func(record.Key) string) bool {
+	for _, w := range words {
+		if !strings.Contains(r.key, w) && !strings.Contains(r.about, w) && !strings.Contains(box(r.author), w) {
+			return false
 		}
 	}
-	return first, first != nil
-}
-
-// search returns the entries whose name, description or box holds every word
-// of text, newest first.
-func (c *catalogue) search(text string, box func(record.Key) string) []*entry {
-	words := strings.Fields(dropdir.Fold(text))
-	all := c.refreshed()
-	if len(words) == 0 {
-		return all
-	}
-	var out []*entry
-	for _, e := range all {
-		hay := dropdir.Fold(e.name + "\n" + e.file.Description + "\n" + box(e.author))
-		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(hay, w) }) {
-			out = append(out, e)
-		}
-	}
-	return out
-}
-
-// size is the number of entries and the bytes they stand for, each blob once.
-func (c *catalogue) size() (files int, bytes uint64) {
-	n := len(c.refreshed())
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return n, c.bytes
-}
-
-// mentions reports whether any entry names these bytes.
-func (c *catalogue) mentions(cid record.CID) bool {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return len(c.byCID[cid]) > 0
+	return true
 }

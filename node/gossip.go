@@ -27,8 +27,9 @@ type gossip struct {
 }
 
 // newGossip joins the topic. receive judges and takes in each record that
-// comes; it runs on gossipsub's validation workers, several at once.
-func newGossip(ctx context.Context, h host.Host, receive func(context.Context, []byte) (bool, error)) (*gossip, error) {
+// comes; it runs on gossipsub's validation workers, several at once, which the
+// gate counts: gossipsub does not wait for them when ctx ends.
+func newGossip(ctx context.Context, h host.Host, running *gate, receive func(context.Context, []byte) (bool, error)) (*gossip, error) {
 	quiet := slog.New(slog.DiscardHandler)
 	ps, err := pubsub.NewGossipSub(ctx, h,
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign), // a record carries its own signature
@@ -46,6 +47,10 @@ func newGossip(ctx context.Context, h host.Host, receive func(context.Context, [
 		if from == h.ID() {
 			return pubsub.ValidationAccept
 		}
+		if !running.enter() {
+			return pubsub.ValidationIgnore
+		}
+		defer running.leave()
 		return verdict(receive(ctx, m.GetData()))
 	}
 	if err := ps.RegisterTopicValidator(recordsTopic, validate); err != nil {

@@ -2,26 +2,28 @@ package node
 
 import (
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"log/slog"
+	"syscall"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/sec"
+	"github.com/libp2p/go-libp2p/gologshim"
 	basichost "github.com/libp2p/go-libp2p/p2p/host/basic"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 	"github.com/libp2p/go-libp2p/p2p/host/peerstore/pstoremem"
-	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/net/upgrader"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
-	"github.com/libp2p/go-libp2p/x/rate"
 	ma "github.com/multiformats/go-multiaddr"
 	"golang.org/x/sys/cpu"
 
@@ -45,41 +47,26 @@ const (
 // newHost builds a libp2p host by hand. Importing libp2p's own constructor
 // links every transport it knows, 24 MB where this needs 12
 // (docs/decisions/0005-dependencies.md). The host listens on port over TCP,
-// IPv4 and IPv6, and speaks TLS and Noise, the first of them preferred.
-func newHost(key ed25519.PrivateKey, port int, p Profile, log *slog.Logger) (host.Host, error) {
+// IPv4 and IPv6, and speaks TLS and Noise, the first of them preferred. Where it
+// fails nothing of it is left.
+func newHost(key ed25519.PrivateKey, port int, p Profile, log *slog.Logger) (_ host.Host, err error) {
+	// libp2p writes to standard error by itself, with addresses in it.
+	gologshim.SetDefaultHandler(slog.DiscardHandler)
 	private, err := crypto.UnmarshalEd25519PrivateKey(key)
 	if err != nil {
 		return nil, fmt.Errorf("identity key: %w", err)
 	}
-	id, err := peer.IDFromPrivateKey(private)
-	if err != nil {
-		return nil, fmt.Errorf("identity key: %w", err)
-	}
-	store, err := pstoremem.NewPeerstore()
-	if err != nil {
-		return nil, fmt.Errorf("peer store: %w", err)
-	}
-	if err := store.AddPrivKey(id, private); err != nil {
-		return nil, fmt.Errorf("peer store: %w", err)
-	}
-	if err := store.AddPubKey(id, private.GetPublic()); err != nil {
-		return nil, fmt.Errorf("peer store: %w", err)
-	}
-	limits, err := newResourceManager(p)
+	bus := eventbus.NewBus()
+	network, err := newSwarm(private, bus, p)
 	if err != nil {
 		return nil, err
 	}
-	bus := eventbus.NewBus()
-	network, err := swarm.NewSwarm(id, store, bus,
-		swarm.WithResourceManager(limits),
-		swarm.WithDialTimeout(dialTimeout), swarm.WithDialTimeoutLocal(dialTimeout),
-		// There is no Internet to find out about: addresses on the link are
-		// always worth a try.
-		swarm.WithUDPBlackHoleSuccessCounter(nil), swarm.WithIPv6BlackHoleSuccessCounter(nil))
-	if err != nil {
-		return nil, fmt.Errorf("network: %w", err)
-	}
-	transport, err := newTransport(private, limits)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, network.Close(), network.ResourceManager().Close(), network.Peerstore().Close())
+		}
+	}()
+	transport, err := newTransport(private, network.ResourceManager())
 	if err != nil {
 		return nil, err
 	}
@@ -104,34 +91,83 @@ func newHost(key ed25519.PrivateKey, port int, p Profile, log *slog.Logger) (hos
 	return h, nil
 }
 
-// listen opens port on both families. A port that is taken is no reason not to
-// serve: any other will do, since discovery tells it.
-func listen(s *swarm.Swarm, port int, log *slog.Logger) error {
-	var opened bool
-	for _, try := range []int{port, 0} {
-		var errs []error
-		for _, ip := range []string{"/ip4/0.0.0.0", "/ip6/::"} {
-			if opened && try == 0 {
-				if used := listenPort(s); used != 0 {
-					try = used
-				}
-			}
-			addr, err := ma.NewMultiaddr(fmt.Sprintf("%s/tcp/%d", ip, try))
-			if err != nil {
-				return fmt.Errorf("listen address: %w", err)
-			}
-			if err := s.Listen(addr); err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			opened = true
+// newSwarm makes the network of a host, without a transport yet.
+func newSwarm(private crypto.PrivKey, bus event.Bus, p Profile) (_ *swarm.Swarm, err error) {
+	id, err := peer.IDFromPrivateKey(private)
+	if err != nil {
+		return nil, fmt.Errorf("identity key: %w", err)
+	}
+	store, err := pstoremem.NewPeerstore()
+	if err != nil {
+		return nil, fmt.Errorf("peer store: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, store.Close())
 		}
-		if opened {
+	}()
+	if err := store.AddPrivKey(id, private); err != nil {
+		return nil, fmt.Errorf("peer store: %w", err)
+	}
+	if err := store.AddPubKey(id, private.GetPublic()); err != nil {
+		return nil, fmt.Errorf("peer store: %w", err)
+	}
+	limits, err := newResourceManager(p)
+	if err != nil {
+		return nil, err
+	}
+	s, err := swarm.NewSwarm(id, store, bus,
+		swarm.WithResourceManager(limits),
+		swarm.WithDialTimeout(dialTimeout), swarm.WithDialTimeoutLocal(dialTimeout),
+		// There is no Internet to find out about: addresses on the link are
+		// always worth a try.
+		swarm.WithUDPBlackHoleSuccessCounter(nil), swarm.WithIPv6BlackHoleSuccessCounter(nil))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("network: %w", err), limits.Close())
+	}
+	return s, nil
+}
+
+// listen opens port on both families. A port that is taken is no reason not to
+// serve: any other will do, since discovery tells it. A family that the machine
+// does not have is done without.
+func listen(s *swarm.Swarm, port int, log *slog.Logger) error {
+	const tries = 5 // for a port that is free on both
+	var err error
+	for i := range tries {
+		if i > 0 {
+			port = 0
+		}
+		if err = listenBoth(s, port); err == nil {
 			return nil
 		}
-		log.Debug("peer port is taken, using another", "port", port, "errors", errs)
+		log.Debug("TCP port for other boxes cannot be used", "port", port, "error", err)
 	}
-	return fmt.Errorf("cannot listen for other boxes on TCP port %d: choose another with --port", port)
+	return fmt.Errorf("cannot listen for other boxes on any TCP port: %w", plainNetError(err))
+}
+
+// listenBoth opens one port on both families, or on one where the machine lacks
+// the other, or nothing.
+func listenBoth(s *swarm.Swarm, port int) error {
+	var errs []error
+	for _, ip := range []string{"/ip4/0.0.0.0", "/ip6/::"} {
+		if port == 0 {
+			port = listenPort(s) // as IPv4 was given, or 0 still
+		}
+		addr, err := ma.NewMultiaddr(fmt.Sprintf("%s/tcp/%d", ip, port))
+		if err != nil {
+			return fmt.Errorf("TCP port %d: %w", port, err)
+		}
+		if err := s.AddListenAddr(addr); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	err := errors.Join(errs...)
+	if len(errs) == 2 || errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES) {
+		s.ListenClose(s.ListenAddresses()...)
+		return err
+	}
+	return nil
 }
 
 // listenPort is the TCP port this host answers on, 0 where there is none.
@@ -182,27 +218,6 @@ func newTransport(key crypto.PrivKey, limits network.ResourceManager) (*tcp.TcpT
 func hasAES() bool {
 	return cpu.X86.HasAES && cpu.X86.HasPCLMULQDQ || cpu.ARM64.HasAES && cpu.ARM64.HasPMULL ||
 		cpu.S390X.HasAES && cpu.S390X.HasGHASH
-}
-
-// newResourceManager sets libp2p's limits from the profile. The defaults count
-// connections per /56 of IPv6, and every neighbour on a link is in fe80::/64.
-func newResourceManager(p Profile) (network.ResourceManager, error) {
-	scaling := rcmgr.DefaultLimits
-	scaling.ProtocolLimitIncrease = rcmgr.BaseLimitIncrease{}
-	limits := scaling.Scale(p.NetworkMemory, p.Connections*8)
-	perHost := []rcmgr.ConnLimitPerSubnet{{ConnCount: 16, PrefixLength: 32}}
-	perHost6 := []rcmgr.ConnLimitPerSubnet{{ConnCount: 16, PrefixLength: 128}}
-	arrivals := &rate.Limiter{SubnetRateLimiter: rate.SubnetLimiter{
-		IPv4SubnetLimits: []rate.SubnetLimit{{PrefixLength: 32, Limit: rate.Limit{RPS: 1, Burst: 32}}},
-		IPv6SubnetLimits: []rate.SubnetLimit{{PrefixLength: 128, Limit: rate.Limit{RPS: 1, Burst: 32}}},
-		GracePeriod:      time.Minute,
-	}}
-	m, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits), rcmgr.WithMetricsDisabled(),
-		rcmgr.WithLimitPerSubnet(perHost, perHost6), rcmgr.WithConnRateLimiters(arrivals))
-	if err != nil {
-		return nil, fmt.Errorf("resource manager: %w", err)
-	}
-	return m, nil
 }
 
 // peerID is key as libp2p writes it.

@@ -5,22 +5,16 @@
 package node
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
-	"golang.org/x/sync/errgroup"
 
 	"boucan/chat"
 	"boucan/control"
@@ -37,27 +31,25 @@ const (
 	// filesDir and storeDir are the parts of the data folder.
 	filesDir = "files"
 	storeDir = "store"
-	// grace is how long requests under way may go on after the first signal.
-	grace = 2 * time.Second
 	// reserve is the free space that is never eaten: a full disk under a
 	// memory-mapped store kills the process.
 	reserve = 64 << 20
-	// cardLife and cardEvery are how long this node's card lives and how often
-	// it is renewed.
-	cardLife  = 3 * 24 * time.Hour
-	cardEvery = 24 * time.Hour
 	// protocolVersion is what announcements say (spec/discovery.md).
 	protocolVersion = "1"
 )
 
 // Config is what a node needs to know. Data and HTTP must be set.
 type Config struct {
-	Data    string // data folder; made where it is missing
-	HTTP    string // address of the web page, as net.Listen takes it
-	Name    string // of the box; empty for one chosen by its key
-	Port    int    // TCP port for other boxes, 0 for any
-	Profile Profile
-	Logger  *slog.Logger // nil discards
+	Data    string  // data folder; made where it is missing
+	HTTP    string  // address of the web page, as net.Listen takes it
+	Name    string  // of the box; empty for one chosen by its key
+	Port    int     // TCP port for other boxes, 0 for any
+	Profile Profile // zero for the one that suits this machine
+	// Logger hears what happens; nil discards. Addresses are taken out of all
+	// that it is told.
+	Logger *slog.Logger
+
+	system func() time.Time // the system's clock; nil for the real one
 }
 
 // Node is one box. Open makes it, Run serves it, and it cannot be used again
@@ -69,33 +61,40 @@ type Node struct {
 	log    *slog.Logger
 	clock  *clock
 
-	lock     io.Closer
-	db       *store.DB
-	dir      *dropdir.Dir
-	host     host.Host
-	web      net.Listener
-	control  *control.Server
-	records  *replica.Set
-	syncer   *replica.Syncer
-	blobs    *share.Blobs
-	hub      *chat.Hub
-	library  *library
-	peers    *peers
-	gossip   atomic.Pointer[gossip]
-	card     atomic.Pointer[record.Record]
-	ui       *webui.Server
-	finder   *discovery.Service
-	changed  *broadcast
-	handlers gate
+	lock      *os.File
+	db        *store.DB
+	dir       *dropdir.Dir
+	host      host.Host
+	web       net.Listener
+	control   *control.Server
+	records   *replica.Set
+	syncer    *replica.Syncer
+	blobs     *share.Blobs
+	hub       *chat.Hub
+	library   *library
+	peers     *peers
+	gossip    atomic.Pointer[gossip]
+	card      atomic.Pointer[record.Record]
+	ui        *webui.Server
+	finder    *discovery.Service
+	changed   *broadcast
+	handlers  gate // of streams, and of what gossip brings
+	addresses addresses
 }
 
 // Open makes everything ready without serving yet: the data folder is locked,
-// the ports are bound. ctx bounds the opening and the life of what libp2p runs
-// by itself. It fails with a sentence for the operator; ErrRunning is wrapped
-// where another process serves the folder.
-func Open(ctx context.Context, c Config) (n *Node, err error) {
+// the ports are bound. Run must follow. It fails with a sentence for the
+// operator, and leaves nothing open; ErrRunning is wrapped where another process
+// serves the folder.
+func Open(c Config) (n *Node, err error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	c.Logger = slog.New(discreet{c.Logger.Handler()})
+	if c.Profile == (Profile{}) {
+		if c.Profile, err = ChooseProfile(""); err != nil {
+			return nil, err
+		}
 	}
 	c.Profile.apply()
 	n = &Node{config: c, log: c.Logger, changed: newBroadcast()}
@@ -127,7 +126,7 @@ func Open(ctx context.Context, c Config) (n *Node, err error) {
 	if n.host, err = newHost(private, c.Port, c.Profile, n.log); err != nil {
 		return n, err
 	}
-	if err := n.wire(ctx); err != nil {
+	if err := n.wire(); err != nil {
 		return n, err
 	}
 	if n.control, err = control.NewServer(c.Data, operator{n}, n.log); err != nil {
@@ -139,7 +138,7 @@ func Open(ctx context.Context, c Config) (n *Node, err error) {
 func listenHTTP(addr string) (net.Listener, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("the web page cannot be served on %s: %w; choose another address with --http", addr, plainNetError(err))
+		return nil, fmt.Errorf("the web page cannot be served on %s: %w; name another with --http, as HOST:PORT or :PORT", addr, plainNetError(err))
 	}
 	return ln, nil
 }
@@ -160,9 +159,9 @@ func (n *Node) openStore() (err error) {
 		CacheBytes: n.config.Profile.StoreCache, Logger: n.log,
 	})
 	if err != nil {
-		return fmt.Errorf("open the store: %w", err)
+		return storeError(filepath.Join(n.config.Data, storeDir), err)
 	}
-	if n.clock, err = openClock(n.db.Table(store.Node)); err != nil {
+	if n.clock, err = openClock(n.db.Table(store.Node), n.config.system, n.log); err != nil {
 		return err
 	}
 	if n.dir, err = dropdir.Open(n.FilesDir(), dropdir.Options{Logger: n.log}); err != nil {
@@ -171,10 +170,29 @@ func (n *Node) openStore() (err error) {
 	return nil
 }
 
+// storeError says what an operator can do about a store that does not open.
+func storeError(dir string, err error) error {
+	for _, known := range []struct {
+		is     error
+		advice string
+	}{
+		{store.ErrNewer, "start that version, or name another folder with --data"},
+		{store.ErrOtherEngine, "start it there, or name another folder with --data"},
+		{store.ErrLocked, "stop that process, or name another folder with --data"},
+		{store.ErrFull, "free some space, then start again"},
+		{store.ErrDamaged, "check the disk; where the folder is moved away, a new store is made and what lies in " + filesDir + " is shared anew"},
+	} {
+		if errors.Is(err, known.is) {
+			return fmt.Errorf("the store %s cannot be opened: %w; %s", dir, err, known.advice)
+		}
+	}
+	return fmt.Errorf("the store %s cannot be opened: %w", dir, err)
+}
+
 // wire makes the parts and hands each what it needs of the others.
-func (n *Node) wire(ctx context.Context) (err error) {
+func (n *Node) wire() (err error) {
 	n.records, err = replica.Open(n.db.Table(store.Records), replica.Options{
-		Now: n.clock.Now, Logger: n.log, Listener: listener{n}, Pusher: pusher{n},
+		Now: n.clock.Now, Logger: n.log, Listener: listener{n}, Pusher: pusher{n}, Limits: n.config.Profile.recordLimits(),
 	})
 	if err != nil {
 		return fmt.Errorf("open the records: %w", err)
@@ -206,211 +224,11 @@ func (n *Node) wire(ctx context.Context) (err error) {
 		ID: n.key.Key().String(), Instance: instance, Name: n.name, Protocol: protocolVersion,
 		Port: uint16(listenPort(n.host.Network())), HTTPPort: uint16(n.announcedPort()),
 	}, n.peers, discovery.Options{Logger: n.log})
-	return n.library.load(ctx)
-}
-
-// Run serves until soft ends: then it starts nothing new, says goodbye, lets
-// what is under way finish for two seconds and closes. When hard ends it aborts
-// at once. It returns nil after a clean stop, and what failed otherwise.
-func (n *Node) Run(soft, hard context.Context) error {
-	defer n.close()
-	back, stopBack := context.WithCancel(hard)
-	defer stopBack()
-	g, err := newGossip(back, n.host, n.records.Receive)
-	if err != nil {
-		return err
+	if err := n.library.load(); err != nil {
+		return fmt.Errorf("list the files: %w", err)
 	}
-	n.gossip.Store(g)
-	inner, backCtx := errgroup.WithContext(back)
-	inner.Go(func() error { return n.records.Run(backCtx) })
-	inner.Go(func() error { return n.syncer.Run(backCtx) })
-	inner.Go(func() error { return n.blobs.Run(backCtx) })
-	inner.Go(func() error { return n.library.run(backCtx) })
-	inner.Go(func() error { return n.clock.run(backCtx) })
-	inner.Go(func() error { return g.run(backCtx) })
-	n.serve(backCtx, syncProtocol, func(ctx context.Context, k record.Key, s stream) error { return n.syncer.Serve(ctx, k, s) })
-	n.serve(backCtx, blobProtocol, func(ctx context.Context, k record.Key, s stream) error { return n.blobs.Serve(ctx, k, s) })
-
-	soft, stopFront := context.WithCancel(soft)
-	defer stopFront()
-	defer context.AfterFunc(backCtx, stopFront)() // what fails behind ends the front
-	front, frontCtx := errgroup.WithContext(soft)
-	front.Go(func() error { return n.serveHTTP(frontCtx, hard) })
-	front.Go(func() error { return n.ui.Run(frontCtx) })
-	front.Go(func() error { return n.control.Run(frontCtx) })
-	front.Go(func() error { return n.finder.Run(frontCtx) })
-	front.Go(func() error { return n.peers.run(frontCtx) })
-	front.Go(func() error { return n.tellPages(frontCtx) })
-	front.Go(func() error { return n.renewCard(frontCtx) })
-	err = front.Wait()
-	stopBack()
-	n.handlers.shut()
-	return errors.Join(err, inner.Wait())
-}
-
-// serveHTTP serves the page until soft ends, then gives requests under way a
-// moment, none when hard ends.
-func (n *Node) serveHTTP(soft, hard context.Context) error {
-	base, cancel := context.WithCancel(hard)
-	defer cancel()
-	srv := &http.Server{
-		Handler:           n.ui,
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
-		BaseContext:       func(net.Listener) context.Context { return base },
-		// What the standard library logs of a connection names its address.
-		ErrorLog: log.New(io.Discard, "", 0),
-	}
-	stopped := make(chan struct{})
-	stop := context.AfterFunc(soft, func() {
-		defer close(stopped)
-		soon, done := context.WithTimeout(base, grace)
-		defer done()
-		_ = srv.Shutdown(soon)
-		cancel()
-		_ = srv.Close()
-	})
-	err := srv.Serve(n.web)
-	if !stop() {
-		<-stopped
-	}
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return fmt.Errorf("web page: %w", err)
-}
-
-// close gives everything back, last taken first. It may be called on a
-// half-opened node.
-func (n *Node) close() {
-	var err error
-	if n.host != nil {
-		err = errors.Join(err, n.host.Close())
-	}
-	if n.web != nil {
-		_ = n.web.Close() // the server may have closed it already
-	}
-	if n.dir != nil {
-		err = errors.Join(err, n.dir.Close())
-	}
-	if n.db != nil {
-		err = errors.Join(err, n.db.Close())
-	}
-	if n.lock != nil {
-		err = errors.Join(err, n.lock.Close())
-	}
-	if err != nil {
-		n.log.Error("closing failed", "error", err)
-	}
-}
-
-// tellPages passes changes on to the open pages, and how far transfers have
-// come once a second.
-func (n *Node) tellPages(ctx context.Context) error {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		next := n.changed.wait()
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-next:
-			n.ui.Changed(webui.FilesChanged | webui.BoxChanged)
-		case <-tick.C:
-			if len(n.blobs.Transfers()) > 0 {
-				n.ui.Changed(webui.TransfersChanged)
-			}
-		}
-	}
-}
-
-// renewCard publishes what this node says about itself, now and daily.
-func (n *Node) renewCard(ctx context.Context) error {
-	tick := time.NewTicker(cardEvery)
-	defer tick.Stop()
-	for {
-		count, bytes := n.library.names.size()
-		card := record.Card{Name: n.name, Software: "boucan " + version, Files: uint64(count), Bytes: bytes}
-		r, err := n.key.sign(record.Draft{Created: n.clock.Now(), Life: cardLife, Body: card})
-		if err == nil {
-			n.card.Store(r)
-			err = n.records.Publish(ctx, r)
-		}
-		if err != nil && ctx.Err() == nil {
-			n.log.Warn("publishing this node's card failed", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
-}
-
-// listener hears of changes of the record set and passes each to the part that
-// shows it. It implements replica.Listener.
-type listener struct{ n *Node }
-
-func (l listener) Changed(added, removed []*record.Record) {
-	l.n.library.take(added, removed)
-	for _, r := range added {
-		if r.Kind == record.KindMessage {
-			l.n.hub.Deliver(r)
-		}
-	}
-	for _, r := range removed {
-		if r.Kind == record.KindMessage {
-			l.n.hub.Withdraw(r)
-		}
-	}
-}
-
-// pusher hands new records to gossip once that runs. It implements
-// replica.Pusher.
-type pusher struct{ n *Node }
-
-func (p pusher) Push(ctx context.Context, raw []byte) error {
-	g := p.n.gossip.Load()
-	if g == nil {
-		return nil // nobody is connected yet; reconciling brings it
-	}
-	if err := g.Push(ctx, raw); err != nil {
-		return err
-	}
-	if g.audience() < p.n.peers.connected() {
-		return errDeaf
+	if err := n.loadCard(); err != nil {
+		return fmt.Errorf("find this node's card: %w", err)
 	}
 	return nil
-}
-
-// errDeaf says that a push cannot have reached everybody: a peer is connected
-// whose gossip has not joined yet. The record set then reconciles soon.
-var errDeaf = errors.New("a connected peer does not hear pushes yet")
-
-// gate counts what is running so that closing can wait for it.
-type gate struct {
-	mu     sync.Mutex // guards closed, and orders enter before shut's wait
-	closed bool
-	inside sync.WaitGroup
-}
-
-// enter reports whether the gate was open; then leave must follow.
-func (g *gate) enter() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.closed {
-		g.inside.Add(1)
-	}
-	return !g.closed
-}
-
-func (g *gate) leave() { g.inside.Done() }
-
-// shut lets nobody in any more and waits until all have left.
-func (g *gate) shut() {
-	g.mu.Lock()
-	g.closed = true
-	g.mu.Unlock()
-	g.inside.Wait()
 }

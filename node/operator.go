@@ -10,9 +10,9 @@ import (
 	"strconv"
 	"time"
 
-	"boucan/chat"
 	"boucan/control"
 	"boucan/record"
+	"boucan/replica"
 	"boucan/share"
 	"boucan/store"
 )
@@ -33,7 +33,8 @@ func (n *Node) Identity() control.Identity {
 		id.Security = "tls"
 	}
 	port := strconv.Itoa(listenPort(n.host.Network()))
-	for _, a := range interfaceAddrs() {
+	list, _ := n.addresses.get()
+	for _, a := range list {
 		id.Addrs = append(id.Addrs, net.JoinHostPort(a.String(), port))
 	}
 	if len(id.Addrs) == 0 {
@@ -47,24 +48,29 @@ func (n *Node) FilesDir() string { return filepath.Join(n.config.Data, filesDir)
 
 func (o operator) Identity() control.Identity { return o.n.Identity() }
 
-func (o operator) Files(_ context.Context, query string) ([]control.File, error) {
-	entries := o.n.library.names.search(query, o.n.boxName)
+func (o operator) Files(ctx context.Context, query string, each func(control.File) error) (err error) {
 	landed := o.n.landed()
-	out := make([]control.File, 0, len(entries))
-	for _, e := range entries {
-		out = append(out, o.file(e, landed))
-	}
-	return out, nil
+	o.n.library.names.search(query, o.n.boxName, func(r *row) bool {
+		err = each(o.file(r, landed))
+		return err == nil && ctx.Err() == nil
+	})
+	return errors.Join(err, ctx.Err())
 }
 
-func (o operator) file(e *entry, landed map[record.CID]int64) control.File {
+func (o operator) file(r *row, landed map[record.CID]int64) control.File {
 	f := control.File{
-		Name: e.name, CID: e.file.CID.String(), Size: e.file.Size, From: o.n.boxName(e.author), FromID: e.author.String(),
-		Here: o.n.blobs.Has(e.file.CID), MediaType: e.file.MediaType, Description: e.file.Description,
-		Created: timeOf(e.created), Expires: timeOf(e.expires),
+		Name: r.name, CID: r.cid.String(), Size: r.size, From: o.n.boxName(r.author), FromID: r.author.String(),
+		Here: o.n.blobs.Has(r.cid), MediaType: r.media, Created: timeOf(r.created), Expires: timeOf(r.expires),
 	}
-	if f.Landed = uint64(max(landed[e.file.CID], 0)); f.Here {
+	if f.Landed = uint64(max(landed[r.cid], 0)); f.Here {
 		f.Landed = f.Size
+	}
+	if r.about != "" { // the catalogue keeps it only as it is searched
+		if rec, ok, err := o.n.records.Get(r.id); err == nil && ok {
+			if said, err := rec.File(); err == nil {
+				f.Description = said.Description
+			}
+		}
 	}
 	return f
 }
@@ -93,108 +99,80 @@ func (o operator) Add(ctx context.Context, name string, modified time.Time, r io
 
 // operatorError says what to do about the errors an operator can mend.
 func operatorError(err error) error {
-	switch {
-	case errors.Is(err, share.ErrFull):
-		return errors.New("there is no room left above the reserve: free some space, then try again")
-	case errors.Is(err, share.ErrTooLarge):
-		return errors.New("the file is larger than a box can share (256 GiB)")
-	case errors.Is(err, share.ErrAway):
-		return errors.New("the shared folder is not there: put the stick back")
+	for _, known := range []struct {
+		is  error
+		say string
+	}{
+		{share.ErrAway, "the shared folder is not there: put the stick back"},
+		{share.ErrFull, "there is no room left above the reserve: free some space, then try again"},
+		{store.ErrFull, "there is no room left above the reserve: free some space, then try again"},
+		{share.ErrTooLarge, "the file is larger than a box can share (256 GiB), or than this disk can hold"},
+		{replica.ErrFull, "this box lists as many files as it can"},
+		{replica.ErrQuota, "this box offers as many files as one box may"},
+	} {
+		if errors.Is(err, known.is) {
+			return errors.New(known.say)
+		}
 	}
 	return err
 }
 
-func (o operator) find(ref string) (*entry, error) {
+func (o operator) find(ref string) (row, error) {
 	if cid, err := record.ParseCID(ref); err == nil {
-		if e, ok := o.n.library.names.named(cid, ""); ok {
-			return e, nil
+		if r, ok := o.n.library.names.first(cid); ok {
+			return r, nil
 		}
-	} else if e, ok := o.n.library.names.find(ref); ok {
-		return e, nil
+	} else if r, ok := o.n.library.names.find(ref); ok {
+		return r, nil
 	}
-	return nil, fmt.Errorf("%w: nothing listed is called %q; \"boucan ls\" shows what there is", control.ErrNotFound, ref)
+	return row{}, fmt.Errorf("%w: nothing listed is called %q; \"boucan ls\" shows what there is", control.ErrNotFound, ref)
 }
 
 func (o operator) Lookup(ref string) (control.File, error) {
-	e, err := o.find(ref)
+	r, err := o.find(ref)
 	if err != nil {
 		return control.File{}, err
 	}
-	return o.file(e, o.n.landed()), nil
+	return o.file(&r, o.n.landed()), nil
 }
 
 func (o operator) Get(ctx context.Context, ref string) (control.File, io.ReadCloser, error) {
-	e, err := o.find(ref)
+	r, err := o.find(ref)
 	if err != nil {
 		return control.File{}, nil, err
 	}
 	for {
 		next := o.n.changed.wait()
-		file, _, err := o.n.blobs.Open(e.file.CID)
+		file, here, err := o.n.blobs.Open(r.cid)
 		if err == nil {
-			return o.file(e, nil), file, nil
+			f := o.file(&r, nil)
+			f.Size = uint64(here.Size) // which the record may have got wrong
+			return f, file, nil
 		}
-		if !errors.Is(err, share.ErrNotHere) && !errors.Is(err, share.ErrChanged) {
-			return control.File{}, nil, operatorError(err)
-		}
-		if !o.n.library.names.mentions(e.file.CID) {
-			return control.File{}, nil, fmt.Errorf("%w: %s was withdrawn while it was fetched", control.ErrNotFound, e.name)
+		if err := o.worthWaiting(r, err); err != nil {
+			return control.File{}, nil, err
 		}
 		select {
 		case <-next:
+		case <-time.After(getLook): // not all that may happen to a file is told of
 		case <-ctx.Done():
 			return control.File{}, nil, ctx.Err()
 		}
 	}
 }
 
-func (o operator) History(_ context.Context, room string, limit int) ([]control.Message, error) {
-	list, err := o.n.hub.History(room, chat.Cursor{}, min(limit, chat.MaxHistory))
-	if err != nil {
-		return nil, err
-	}
-	out := make([]control.Message, 0, len(list))
-	for _, m := range list {
-		out = append(out, chatLine(m))
-	}
-	return out, nil
-}
+// getLook is how often Get looks for a file that it waits for.
+const getLook = 5 * time.Second
 
-func (o operator) Say(ctx context.Context, room, nick, text string) (control.Message, error) {
-	m, err := o.n.hub.Post(ctx, chat.Draft{Room: room, Nick: nick, Text: text})
-	if err != nil {
-		return control.Message{}, err
+// worthWaiting reports why a file that could not be opened will not come.
+func (o operator) worthWaiting(r row, err error) error {
+	switch {
+	case errors.Is(err, share.ErrAway), !errors.Is(err, share.ErrNotHere) && !errors.Is(err, share.ErrChanged):
+		return operatorError(err)
+	case !o.n.library.names.mentions(r.cid):
+		return fmt.Errorf("%w: %s was withdrawn while it was fetched", control.ErrNotFound, r.name)
+	case o.n.blobs.Refused(r.cid):
+		return fmt.Errorf("%s was removed from this box's folder by hand, so it is not fetched again: get it from another box", r.name)
 	}
-	return chatLine(m), nil
+	return nil
 }
-
-func (o operator) Follow(ctx context.Context, room string, each func(control.Message) error) error {
-	sub, err := o.n.hub.Subscribe(room)
-	if err != nil {
-		return err
-	}
-	defer sub.Close()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case e, ok := <-sub.C:
-			if !ok {
-				return errors.New("this reader fell too far behind")
-			}
-			if e.Withdrawn {
-				continue
-			}
-			if err := each(chatLine(e.Message)); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-func chatLine(m chat.Message) control.Message {
-	return control.Message{ID: m.ID.String(), Room: m.Room, Nick: m.Nick, Text: m.Text, Box: m.Box, At: m.At}
-}
-
-// timeOf turns a record's time into Go's.
-func timeOf(ms int64) time.Time { return time.UnixMilli(ms) }

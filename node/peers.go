@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -9,28 +8,17 @@ import (
 	"sync"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 
 	"boucan/discovery"
 	"boucan/record"
 )
 
-const (
-	// maxKnownPeers bounds the boxes remembered since the start.
-	maxKnownPeers = 1024
-	// dialsAtOnce bounds the connections being made at one time.
-	dialsAtOnce = 16
-	// redialFirst and redialLast bound the wait before another try, doubling.
-	redialFirst = time.Second
-	redialLast  = 30 * time.Second
-	// politeWait is how long the box with the greater key lets the other dial
-	// first, so that most pairs make one connection, not two.
-	politeWait = 400 * time.Millisecond
-)
+// maxKnownPeers bounds the boxes remembered since the start. Discovery tells of
+// at most half as many at a time.
+const maxKnownPeers = 1024
 
 // found is what discovery says of a peer.
 type found struct {
@@ -45,7 +33,8 @@ type neighbour struct {
 	connected bool
 	lastSeen  time.Time
 	dialing   bool
-	tries     int
+	tries     int       // since it was last announced or connected
+	fails     int       // since it was last connected
 	next      time.Time // of the next dial
 }
 
@@ -95,10 +84,7 @@ func (p *peers) Found(d discovery.Peer) {
 		n.announced = true
 		n.lastSeen = now
 		n.tries = 0
-		n.next = now
-		if slices.Compare(p.self[:], key[:]) > 0 {
-			n.next = now.Add(politeWait)
-		}
+		n.next = now.Add(p.polite(key))
 	}
 	p.mu.Unlock()
 	if ok {
@@ -108,7 +94,8 @@ func (p *peers) Found(d discovery.Peer) {
 	}
 }
 
-// Gone implements discovery.Listener.
+// Gone implements discovery.Listener. A connection that came just now stays: a
+// goodbye is hearsay, and a box that is gone has closed its side.
 func (p *peers) Gone(id string) {
 	key, err := record.ParseKey(id)
 	if err != nil {
@@ -124,9 +111,6 @@ func (p *peers) Gone(id string) {
 		return
 	}
 	p.log.Debug("box gone", "peer", id)
-	if pid, err := peerID(key); err == nil {
-		_ = p.host.Network().ClosePeer(pid) // it said goodbye, or the transport has given it up
-	}
 	p.changed.tell()
 }
 
@@ -164,113 +148,6 @@ func (p *peers) poke() {
 	select {
 	case p.wake <- struct{}{}:
 	default:
-	}
-}
-
-// run dials and follows connections until ctx ends.
-func (p *peers) run(ctx context.Context) error {
-	sub, err := p.host.EventBus().Subscribe(new(event.EvtPeerConnectednessChanged), eventbus.BufSize(maxKnownPeers))
-	if err != nil {
-		return err
-	}
-	defer sub.Close()
-	var dials sync.WaitGroup
-	defer dials.Wait()
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case e := <-sub.Out():
-			if e, ok := e.(event.EvtPeerConnectednessChanged); ok {
-				p.connectedness(e.Peer, e.Connectedness)
-			}
-		case <-p.wake:
-			p.dialDue(ctx, &dials)
-		case <-tick.C:
-			p.dialDue(ctx, &dials)
-		}
-	}
-}
-
-// connectedness hears that the first connection to a peer came or the last went.
-func (p *peers) connectedness(id peer.ID, c network.Connectedness) {
-	key, err := peerKey(id)
-	if err != nil {
-		return
-	}
-	is := c == network.Connected
-	p.mu.Lock()
-	n, ok := p.get(key)
-	was := ok && n.connected
-	if ok {
-		n.connected = is
-		n.lastSeen = time.Now()
-		if is {
-			n.tries = 0
-		} else {
-			n.next = time.Now().Add(redialFirst)
-		}
-	}
-	p.mu.Unlock()
-	if !ok || was == is {
-		return
-	}
-	if is {
-		p.up(key)
-	} else {
-		p.down(key)
-	}
-	p.changed.tell()
-}
-
-// dialDue starts a dial to every near box that is not connected and whose time
-// has come.
-func (p *peers) dialDue(ctx context.Context, wg *sync.WaitGroup) {
-	now := time.Now()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	dialing := 0
-	for _, n := range p.all {
-		if n.dialing {
-			dialing++
-		}
-	}
-	for key, n := range p.all {
-		if dialing >= dialsAtOnce {
-			return
-		}
-		if !n.announced || n.connected || n.dialing || n.next.After(now) {
-			continue
-		}
-		n.dialing = true
-		dialing++
-		f := found{addrs: slices.Clone(n.addrs)}
-		wg.Go(func() { p.dial(ctx, key, f) })
-	}
-}
-
-func (p *peers) dial(ctx context.Context, key record.Key, f found) {
-	id, err := peerID(key)
-	if err == nil {
-		ctx, cancel := context.WithTimeout(ctx, 2*dialTimeout)
-		// A failed dial must not stand in the way of the next, to an address
-		// that may have just come.
-		err = p.host.Connect(network.WithForceDirectDial(ctx, "neighbour"), addrInfo(id, f))
-		cancel()
-	}
-	p.mu.Lock()
-	if n, ok := p.all[key]; ok {
-		n.dialing = false
-		if err != nil {
-			n.next = time.Now().Add(min(redialFirst<<min(n.tries, 8), redialLast))
-			n.tries++
-		}
-	}
-	p.mu.Unlock()
-	if err != nil && ctx.Err() == nil {
-		p.log.Debug("reaching a box failed", "peer", key.String(), "error", err)
 	}
 }
 

@@ -13,7 +13,8 @@ type Profile struct {
 	Name          string
 	StoreCache    int64 // bytes for the store's tables and caches
 	NetworkMemory int64 // bytes that all peers together may make libp2p hold
-	Connections   int   // peers connected at once
+	Connections   int   // connections with peers at once
+	Records       int   // files, messages and whatever else is replicated
 	Soft          int64 // bytes at which Go's collector works harder, 0 for never
 	HashWorkers   int   // chunks hashed at once, 0 for one a processor
 }
@@ -21,9 +22,9 @@ type Profile struct {
 // profiles, smallest first. Soft is GOMEMLIMIT: it leaves room on a machine of
 // that size for the system and its file cache.
 var profiles = []Profile{
-	{Name: "router", StoreCache: 8 << 20, NetworkMemory: 24 << 20, Connections: 48, Soft: 40 << 20, HashWorkers: 1},
-	{Name: "board", StoreCache: 16 << 20, NetworkMemory: 64 << 20, Connections: 128, Soft: 96 << 20},
-	{Name: "server", StoreCache: 32 << 20, NetworkMemory: 256 << 20, Connections: 512},
+	{Name: "router", StoreCache: 8 << 20, NetworkMemory: 24 << 20, Connections: 64, Records: 40_000, Soft: 40 << 20, HashWorkers: 1},
+	{Name: "board", StoreCache: 16 << 20, NetworkMemory: 64 << 20, Connections: 192, Records: 150_000, Soft: 96 << 20},
+	{Name: "server", StoreCache: 32 << 20, NetworkMemory: 256 << 20, Connections: 768, Records: 1_000_000},
 }
 
 // ChooseProfile returns the profile of that name, or for "" and "auto" the one

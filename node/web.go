@@ -2,23 +2,16 @@ package node
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/netip"
 	"os"
-	"slices"
-	"strconv"
-	"strings"
 
 	"boucan/chat"
-	"boucan/discovery"
 	"boucan/record"
 	"boucan/replica"
 	"boucan/share"
+	"boucan/store"
 	"boucan/webui"
 )
 
@@ -31,14 +24,11 @@ type (
 )
 
 func (f files) List(_ context.Context, q webui.Query) (webui.Page, error) {
-	all := f.n.library.names.search(q.Text, f.n.boxName)
-	page := webui.Page{Total: len(all)}
-	if q.Offset >= len(all) {
-		return page, nil
-	}
+	rows, total := f.n.library.names.searchPage(q.Text, f.n.boxName, q.Offset, q.Limit)
+	page := webui.Page{Total: total, Files: make([]webui.File, 0, len(rows))}
 	landed := f.n.landed()
-	for _, e := range all[q.Offset:min(len(all), q.Offset+q.Limit)] {
-		page.Files = append(page.Files, f.n.webFile(e, landed))
+	for i := range rows {
+		page.Files = append(page.Files, f.n.webFile(&rows[i], landed))
 	}
 	return page, nil
 }
@@ -52,13 +42,13 @@ func (n *Node) landed() map[record.CID]int64 {
 	return m
 }
 
-func (n *Node) webFile(e *entry, landed map[record.CID]int64) webui.File {
+func (n *Node) webFile(r *row, landed map[record.CID]int64) webui.File {
 	file := webui.File{
-		ID: e.id, CID: e.file.CID, Name: e.name, Size: int64(e.file.Size), MediaType: e.file.MediaType,
-		Added: timeOf(e.created), From: n.boxRef(e.author), Here: n.blobs.Has(e.file.CID),
+		ID: r.id, CID: r.cid, Name: r.name, Size: int64(r.size), MediaType: r.media,
+		Added: timeOf(r.created), From: n.boxRef(r.author), Here: n.blobs.Has(r.cid),
 	}
 	if !file.Here {
-		file.Landed = landed[e.file.CID]
+		file.Landed = landed[r.cid]
 	}
 	return file
 }
@@ -100,23 +90,25 @@ func (f files) Drop(ctx context.Context, name string, r io.Reader, o webui.DropO
 	if err != nil {
 		return webui.Dropped{}, webError(err)
 	}
-	e, ok := f.n.library.names.named(d.CID, d.Name)
+	listed, ok := f.n.library.names.offered(d.CID, d.Name)
 	if !ok {
-		return webui.Dropped{}, fmt.Errorf("drop is not listed")
+		return webui.Dropped{}, errWithdrawn
 	}
-	return webui.Dropped{File: f.n.webFile(e, nil), Already: d.Already}, nil
+	return webui.Dropped{File: f.n.webFile(&listed, nil), Already: d.Already}, nil
 }
 
 func (f files) Open(_ context.Context, cid record.CID) (*os.File, webui.File, error) {
-	e, ok := f.n.library.names.named(cid, "")
+	r, ok := f.n.library.names.first(cid)
 	if !ok {
 		return nil, webui.File{}, webui.ErrUnknown
 	}
-	file, _, err := f.n.blobs.Open(cid)
+	file, here, err := f.n.blobs.Open(cid)
 	if err != nil {
-		return nil, f.n.webFile(e, f.n.landed()), webError(err)
+		return nil, f.n.webFile(&r, f.n.landed()), webError(err)
 	}
-	return file, f.n.webFile(e, nil), nil
+	opened := f.n.webFile(&r, nil)
+	opened.Size = here.Size // which the record may have got wrong
+	return file, opened, nil
 }
 
 // webError names the errors of share as webui knows them.
@@ -124,6 +116,7 @@ func webError(err error) error {
 	for _, same := range []struct{ from, to error }{
 		{share.ErrFull, webui.ErrFull}, {share.ErrTooLarge, webui.ErrTooLarge}, {share.ErrAway, webui.ErrAway},
 		{share.ErrNotHere, webui.ErrNotHere}, {share.ErrChanged, webui.ErrNotHere},
+		{store.ErrFull, webui.ErrFull}, {replica.ErrFull, webui.ErrFull}, {replica.ErrQuota, webui.ErrFull},
 	} {
 		if errors.Is(err, same.from) {
 			return fmt.Errorf("%w: %w", same.to, err)
@@ -229,111 +222,4 @@ func (b box) Transfers() []webui.Transfer {
 		out = append(out, webui.Transfer{CID: t.CID, Name: t.Name, Landed: t.Landed, Size: t.Size})
 	}
 	return out
-}
-
-// ownHost reports whether a Host header names this box: any IP address, which
-// no page elsewhere can be served under, or one of the box's names.
-func (n *Node) ownHost(name string) bool {
-	if _, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil {
-		return true
-	}
-	own := []string{"localhost", "boucan.lan", n.hostName()}
-	if machine, err := os.Hostname(); err == nil {
-		own = append(own, strings.ToLower(machine), strings.ToLower(machine)+".local")
-	}
-	return slices.Contains(own, strings.TrimSuffix(strings.ToLower(name), "."))
-}
-
-// hostName is what mDNS resolves to this box.
-func (n *Node) hostName() string { return discovery.HostName(n.key.Key().String()) }
-
-// httpPort is the TCP port of the page.
-func (n *Node) httpPort() int { return n.web.Addr().(*net.TCPAddr).Port }
-
-// announcedPort is the page's port for others to be told, 0 where the page is
-// for this machine alone.
-func (n *Node) announcedPort() int {
-	if n.web.Addr().(*net.TCPAddr).IP.IsLoopback() {
-		return 0
-	}
-	return n.httpPort()
-}
-
-// urls lists where the page is found, the address that most visitors can use
-// first.
-func (n *Node) urls() []string {
-	at := n.web.Addr().(*net.TCPAddr)
-	url := func(host string) string {
-		if at.Port == 80 {
-			if strings.Contains(host, ":") {
-				host = "[" + host + "]"
-			}
-			return "http://" + host + "/"
-		}
-		return "http://" + net.JoinHostPort(host, strconv.Itoa(at.Port)) + "/"
-	}
-	if !at.IP.IsUnspecified() {
-		return []string{url(at.IP.String())}
-	}
-	var urls []string
-	for _, a := range interfaceAddrs() {
-		if a.Zone() == "" { // browsers cannot follow an address with a zone
-			urls = append(urls, url(a.String()))
-		}
-	}
-	if len(urls) > 0 {
-		urls = append(urls, url(n.hostName()))
-	}
-	return append(urls, url("localhost"))
-}
-
-// interfaceAddrs lists this machine's addresses on live interfaces without
-// loopback: IPv4 first, link-local last.
-func interfaceAddrs() []netip.Addr {
-	interfaces, err := net.Interfaces()
-	if err != nil {
-		return nil
-	}
-	var out []netip.Addr
-	for _, i := range interfaces {
-		if i.Flags&net.FlagUp == 0 || i.Flags&net.FlagLoopback != 0 {
-			continue
-		}
-		addrs, err := i.Addrs()
-		if err != nil {
-			continue
-		}
-		for _, a := range addrs {
-			p, err := netip.ParsePrefix(a.String())
-			if err != nil {
-				continue
-			}
-			addr := p.Addr()
-			if addr.Is6() && addr.IsLinkLocalUnicast() {
-				addr = addr.WithZone(i.Name)
-			}
-			out = append(out, addr)
-		}
-	}
-	rank := func(a netip.Addr) int {
-		r := 0
-		if a.IsLinkLocalUnicast() {
-			r += 2
-		}
-		if a.Is6() {
-			r++
-		}
-		return r
-	}
-	slices.SortStableFunc(out, func(a, b netip.Addr) int { return rank(a) - rank(b) })
-	return out
-}
-
-// newInstance names this run of the process.
-func newInstance() (string, error) {
-	b := make([]byte, 8)
-	if _, err := rand.Read(b); err != nil {
-		return "", fmt.Errorf("make instance id: %w", err)
-	}
-	return hex.EncodeToString(b), nil
 }

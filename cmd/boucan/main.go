@@ -45,7 +45,7 @@ type globals struct {
 	HTTP    string `name:"http" help:"Address the web page is served on, as HOST:PORT or :PORT." default:":8080" placeholder:"ADDR" env:"BOUCAN_HTTP"`
 	Name    string `help:"Name of this box, as people see it. Default: two words chosen by its key." placeholder:"NAME" env:"BOUCAN_NAME"`
 	Profile string `help:"Memory and connection limits: router, board or server. Default: chosen from this machine's memory." placeholder:"PROFILE" enum:"auto,router,board,server" default:"auto" env:"BOUCAN_PROFILE"`
-	Port    int    `help:"TCP port for other boxes; another is taken where it is in use." default:"9472" env:"BOUCAN_PORT"`
+	Port    uint16 `help:"TCP port for other boxes; another is taken where it is in use." default:"9472" env:"BOUCAN_PORT"`
 	Verbose bool   `short:"v" help:"Log what happens in detail." env:"BOUCAN_VERBOSE"`
 }
 
@@ -91,24 +91,41 @@ func run(args []string) int {
 	}
 	hard, abort := context.WithCancel(context.Background())
 	defer abort()
-	soft, stop := signal.NotifyContext(hard, os.Interrupt, syscall.SIGTERM)
+	soft, stop := signal.NotifyContext(hard, stopSignals()...)
 	defer stop()
 	context.AfterFunc(soft, func() { abortOnSecond(abort) })
 
 	s := &session{ctx: soft, hard: hard, out: os.Stdout, errOut: os.Stderr, in: os.Stdin, globals: c.globals}
-	if err := parsed.Run(s); err != nil {
+	err = parsed.Run(s)
+	switch {
+	case err == nil:
+		return 0
+	case soft.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintln(os.Stderr, "boucan: stopped")
+	default:
 		fmt.Fprintln(os.Stderr, "boucan:", err)
-		return exitCode(err)
 	}
-	return 0
+	return exitCode(err)
+}
+
+// stopSignals are those that ask to stop. Closing the terminal is one, unless
+// whoever started the program said that it is not (nohup).
+func stopSignals() []os.Signal {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signals
 }
 
 // abortOnSecond calls abort at the next signal: whoever presses Ctrl-C twice
-// does not want to wait.
+// does not want to wait. A third ends the program as if nobody caught it;
+// nothing that was acknowledged is lost by that.
 func abortOnSecond(abort func()) {
 	again := make(chan os.Signal, 1)
-	signal.Notify(again, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(again, stopSignals()...)
 	<-again
+	signal.Reset(stopSignals()...)
 	abort()
 }
 

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"golang.org/x/term"
 	"rsc.io/qr"
@@ -27,8 +29,10 @@ func (c *serveCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	n, err := node.Open(s.ctx, node.Config{
-		Data: dir, HTTP: s.HTTP, Name: s.Name, Port: s.Port, Profile: profile, Logger: s.logger(),
+	// Whoever reads the output may go away; the box stays.
+	signal.Ignore(syscall.SIGPIPE)
+	n, err := node.Open(node.Config{
+		Data: dir, HTTP: s.HTTP, Name: s.Name, Port: int(s.Port), Profile: profile, Logger: s.logger(),
 	})
 	if err != nil {
 		return err
@@ -95,18 +99,4 @@ func printQR(w io.Writer, text string) error {
 	}
 	_, err = io.WriteString(w, b.String())
 	return errors.Join(err)
-}
-
-// versionCmd prints the program's version.
-type versionCmd struct {
-	JSON bool `help:"Print one JSON object."`
-}
-
-func (c *versionCmd) Run(s *session) error {
-	v := node.VersionInfo()
-	if c.JSON {
-		return printJSON(s.out, v)
-	}
-	_, err := fmt.Fprintf(s.out, "boucan %s\n%s %s/%s, %s store\n", v.Version, v.Go, v.OS, v.Arch, v.Store)
-	return err
 }

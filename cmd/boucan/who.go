@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"boucan/node"
+)
+
+// peersCmd lists boxes.
+type peersCmd struct {
+	JSON bool `help:"Print one JSON object a line."`
+}
+
+// Help is for kong.
+func (c *peersCmd) Help() string {
+	return `The boxes met since this one was started, those in reach first.
+
+Fields of --json: id, name, addrs (host:port, as announced), connected, last_seen (RFC 3339).`
+}
+
+func (c *peersCmd) Run(s *session) error {
+	client, err := s.dial()
+	if err != nil {
+		return err
+	}
+	peers, err := client.Peers(s.ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		for _, p := range peers {
+			if err := printJSON(s.out, p); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if len(peers) == 0 {
+		fmt.Fprintln(s.errOut, "No other box has been met yet.")
+		return nil
+	}
+	tab := tabwriter.NewWriter(s.out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(tab, "NAME\tSEEN\tID\tADDRESSES")
+	for _, p := range peers {
+		seen := "now"
+		if !p.Connected {
+			seen = ageText(time.Since(p.LastSeen)) + " ago"
+		}
+		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\n", oneLine(p.Name), seen, p.ID, strings.Join(p.Addrs, " "))
+	}
+	return tab.Flush()
+}
+
+// idCmd describes the running box.
+type idCmd struct {
+	JSON bool `help:"Print one JSON object."`
+}
+
+// Help is for kong.
+func (c *idCmd) Help() string {
+	return `Fields of --json: id, name, version, urls (of the page), addrs (for other boxes, host:port), security (tls or noise), profile, store (its engine), data (the data folder), files (listed), bytes (their sizes added up), peers (connected).`
+}
+
+func (c *idCmd) Run(s *session) error {
+	client, err := s.dial()
+	if err != nil {
+		return err
+	}
+	id, err := client.Identity(s.ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(s.out, id)
+	}
+	tab := tabwriter.NewWriter(s.out, 0, 8, 2, ' ', 0)
+	fmt.Fprintf(tab, "Name\t%s\nNode\t%s\nPage\t%s\nBoxes\t%s\nSecurity\t%s\nProfile\t%s\nStore\t%s\nData\t%s\nShared\t%d files, %s\nPeers\t%d\nVersion\t%s\n",
+		id.Name, id.ID, strings.Join(id.URLs, " "), strings.Join(id.Addrs, " "), id.Security, id.Profile, id.Store, id.Data,
+		id.Files, bytesText(id.Bytes), id.Peers, id.Version)
+	return tab.Flush()
+}
+
+// versionCmd prints the program's version.
+type versionCmd struct {
+	JSON bool `help:"Print one JSON object."`
+}
+
+// Help is for kong.
+func (c *versionCmd) Help() string {
+	return `Fields of --json: version, commit (may be missing), go, os, arch, store (the store's engine).`
+}
+
+func (c *versionCmd) Run(s *session) error {
+	v := node.VersionInfo()
+	if c.JSON {
+		return printJSON(s.out, v)
+	}
+	_, err := fmt.Fprintf(s.out, "boucan %s\n%s %s/%s, %s store\n", v.Version, v.Go, v.OS, v.Arch, v.Store)
+	return err
+}

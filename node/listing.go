@@ -1,0 +1,231 @@
+package node
+
+import (
+	"strings"
+
+	"boucan/record"
+	"boucan/share/dropdir"
+)
+
+// lookAtOnce is how many entries are copied out of the catalogue at a time, so
+// that nobody who goes through all of it keeps records from coming in.
+const lookAtOnce = 256
+
+// page returns up to limit rows, newest first, beginning offset from the
+// newest, and how many entries there are.
+func (c *catalogue) page(offset, limit int) (rows []row, total int) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	total = c.byAge.count
+	room := max(0, min(limit, total-offset))
+	return c.byAge.from(offset, make([]row, 0, room)), total
+}
+
+// all calls visit for every entry, newest first, until it returns false. What
+// comes or goes meanwhile may be missed. The catalogue is not locked during
+// visit, and the row is only valid until it returns.
+func (c *catalogue) all(visit func(*row) bool) {
+	rows := make([]row, 0, lookAtOnce)
+	c.mu.RLock()
+	rows = c.byAge.from(0, rows)
+	c.mu.RUnlock()
+	for len(rows) > 0 {
+		for i := range rows {
+			if !visit(&rows[i]) {
+				return
+			}
+		}
+		last := offer{id: rows[len(rows)-1].id, created: rows[len(rows)-1].created}
+		c.mu.RLock()
+		rows = c.byAge.behind(&last, rows[:0])
+		c.mu.RUnlock()
+	}
+}
+
+// search calls visit for every entry whose name, description or box holds every
+// word of text, newest first, until it returns false.
+func (c *catalogue) search(text string, box func(record.Key) string, visit func(*row) bool) {
+	words := strings.Fields(dropdir.Fold(text))
+	boxes := make(map[record.Key]string)
+	folded := func(k record.Key) string {
+		name, ok := boxes[k]
+		if !ok {
+			name = dropdir.Fold(box(k))
+			boxes[k] = name
+		}
+		return name
+	}
+	c.all(func(r *row) bool { return !r.matches(words, folded) || visit(r) })
+}
+
+// searchPage returns up to limit of the rows that match, beginning offset from
+// the newest, and how many match in all.
+func (c *catalogue) searchPage(text string, box func(record.Key) string, offset, limit int) (rows []row, total int) {
+	if strings.TrimSpace(text) == "" {
+		return c.page(offset, limit)
+	}
+	c.search(text, box, func(r *row) bool {
+		if total >= offset && len(rows) < limit {
+			rows = append(rows, *r)
+		}
+		total++
+		return true
+	})
+	return rows, total
+}
+
+// find returns the entry that shows this name, or one that differs from it in
+// case or normal form only.
+func (c *catalogue) find(name string) (row, bool) {
+	key := dropdir.Fold(name)
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	e := c.byName[key].oldest
+	if e == nil {
+		e = c.names.tagged[key]
+	}
+	if e == nil {
+		return row{}, false
+	}
+	return e.row(), true
+}
+
+// offered returns the entry for these bytes under the name of a record.
+func (c *catalogue) offered(cid record.CID, name string) (row, bool) {
+	key := dropdir.Fold(name)
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if e := c.byName[key].find(cid); e != nil {
+		return e.row(), true
+	}
+	return row{}, false
+}
+
+// first returns the entry for these bytes that was offered first.
+func (c *catalogue) first(cid record.CID) (row, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var oldest *entry
+	c.byCID[cid].each(func(e *entry) bool {
+		if oldest == nil || e.oldest().older(oldest.oldest()) {
+			oldest = e
+		}
+		return true
+	})
+	if oldest == nil {
+		return row{}, false
+	}
+	return oldest.row(), true
+}
+
+// mentions reports whether any living record names these bytes.
+func (c *catalogue) mentions(cid record.CID) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.byCID[cid].first != nil
+}
+
+// own lists the living records of this node that offer these bytes, and whether
+// there are any of others.
+func (c *catalogue) own(cid record.CID) (mine []claim, others bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	c.byCID[cid].each(func(e *entry) bool {
+		others = others || e.own < len(e.offers)
+		if e.own == 0 {
+			return true
+		}
+		for _, o := range e.offers {
+			if o.author == c.self {
+				mine = append(mine, o.claim())
+			}
+		}
+		return true
+	})
+	return mine, others
+}
+
+func (o *offer) claim() claim {
+	return claim{id: o.id, name: o.name, created: o.created, expires: o.expires, operator: o.operator}
+}
+
+// maxSizes is how many sizes that records claim for one blob are passed on. All
+// but one are lies.
+const maxSizes = 8
+
+// sizes calls f for each size that a record claims for these bytes, with the
+// name and the author that come with it.
+func (c *catalogue) sizes(cid record.CID, f func(size uint64, name string, from record.Key)) {
+	type said struct {
+		size uint64
+		name string
+		from record.Key
+	}
+	var list []said
+	c.mu.RLock()
+	c.byCID[cid].each(func(e *entry) bool {
+		for _, o := range e.offers {
+			known := false
+			for _, s := range list {
+				known = known || s.size == o.size
+			}
+			if !known {
+				list = append(list, said{o.size, o.name, o.author})
+			}
+			if len(list) == maxSizes {
+				return false
+			}
+		}
+		return true
+	})
+	c.mu.RUnlock()
+	for _, s := range list {
+		f(s.size, s.name, s.from)
+	}
+}
+
+// ending lists the records by which this node's operator offers a file and
+// which end by the time before, unless another that does the same lives longer.
+func (c *catalogue) ending(before int64) []claim {
+	var due []claim
+	c.all(func(r *row) bool {
+		c.mu.RLock()
+		defer c.mu.RUnlock()
+		if e := c.byName[r.key].find(r.cid); e != nil && e.own > 0 {
+			due = append(due, e.ending(c.self, before)...)
+		}
+		return true
+	})
+	return due
+}
+
+func (e *entry) ending(self record.Key, before int64) []claim {
+	last := make(map[string]*offer) // by name as spelled
+	for _, o := range e.offers {
+		if o.author == self && o.operator && (last[o.name] == nil || last[o.name].expires < o.expires) {
+			last[o.name] = o
+		}
+	}
+	var due []claim
+	for _, o := range last {
+		if o.expires <= before {
+			due = append(due, o.claim())
+		}
+	}
+	return due
+}
+
+// size is the number of entries and the bytes they stand for, each blob once.
+func (c *catalogue) size() (files int, bytes uint64) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.byAge.count, c.bytes
+}
+
+// offers is the number of entries that this node offers itself, and their
+// sizes added up.
+func (c *catalogue) offers() (files int, bytes uint64) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.ownFiles, c.ownBytes
+}

@@ -1,0 +1,215 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"boucan/record"
+	"boucan/share"
+)
+
+// errWithdrawn says that the bytes of a drop were deleted while it came in: they
+// had been here already, and just then their last record went.
+var errWithdrawn = errors.New("the same file was being removed at the same moment; drop it again")
+
+// drop takes in one file and offers it. On return both the bytes and the record
+// are durable. note is what the record says beside name and bytes; by fromFolder
+// it tells an operator's file from a visitor's. The errors are those of
+// share.Blobs.Drop and replica.Set.Publish, and errWithdrawn.
+func (l *library) drop(ctx context.Context, name string, r io.Reader, note record.File) (share.Dropped, error) {
+	n := l.drops.begin()
+	defer l.drops.end(n)
+	d, err := l.blobs.Drop(ctx, name, r)
+	if err != nil {
+		return share.Dropped{}, err
+	}
+	// What is left takes moments. That whoever dropped it has gone meanwhile
+	// is no reason to keep half of it.
+	ctx = context.WithoutCancel(ctx)
+	if err := l.drops.bind(ctx, n, d.CID); err != nil {
+		return share.Dropped{}, err
+	}
+	if !l.blobs.Has(d.CID) {
+		return share.Dropped{}, errWithdrawn
+	}
+	note.Name, note.CID, note.Size = d.Name, d.CID, uint64(d.Size)
+	if note.MediaType == "" {
+		note.MediaType = mediaType(d.Name)
+	}
+	if err := l.list(ctx, d, note); err != nil {
+		return share.Dropped{}, errors.Join(err, l.dropBack(ctx, n, d))
+	}
+	return d, nil
+}
+
+// list offers a drop, unless it is offered already for a good while.
+func (l *library) list(ctx context.Context, d share.Dropped, note record.File) error {
+	if fromFolder(note) {
+		if err := l.offerOnce(ctx, l.fresh(note)); err != nil {
+			return err
+		}
+		return l.guests.strike(d.CID)
+	}
+	long := l.clock.Now().Add(renewBefore).UnixMilli()
+	mine, _ := l.names.own(d.CID)
+	if slices.ContainsFunc(mine, func(c claim) bool { return c.name == d.Name && c.expires > long }) {
+		return nil
+	}
+	if d.Already {
+		return l.publish(ctx, l.fresh(note))
+	}
+	// Both at the same time, since the store writes them with one sync.
+	marked := make(chan error, 1)
+	go func() { marked <- l.guests.mark(d.CID) }()
+	err := l.publish(ctx, l.fresh(note))
+	return errors.Join(err, <-marked)
+}
+
+// dropBack undoes drop number n that could not be listed: nothing was
+// acknowledged, so nothing may stay that nobody can see.
+func (l *library) dropBack(ctx context.Context, n uint64, d share.Dropped) error {
+	if d.Already {
+		return nil
+	}
+	mine := l.drops.claim([]record.CID{d.CID}, n, func(cid record.CID) bool { return !l.names.mentions(cid) })
+	defer l.drops.unclaim(mine)
+	defer l.touch(mine, nil) // somebody may have offered them meanwhile
+	return l.blobs.Release(ctx, mine...)
+}
+
+// offerFiles offers files of the folder as the operator's.
+func (l *library) offerFiles(ctx context.Context, files []share.File) error {
+	drafts := make([]record.Draft, 0, len(files))
+	cids := make([]record.CID, 0, len(files))
+	for _, f := range files {
+		drafts = append(drafts, l.fresh(bodyOf(f)))
+		cids = append(cids, f.CID)
+	}
+	if err := l.offerOnce(ctx, drafts...); err != nil {
+		return err
+	}
+	return l.guests.strike(cids...)
+}
+
+// offerOnce publishes those of the drafts by which the operator offers what is
+// not offered so already, under the same name.
+func (l *library) offerOnce(ctx context.Context, drafts ...record.Draft) error {
+	return l.oneByOne(ctx, func() error {
+		type offering struct {
+			cid  record.CID
+			name string
+		}
+		seen := make(map[offering]bool)
+		drafts := slices.DeleteFunc(drafts, func(d record.Draft) bool {
+			f := d.Body.(record.File)
+			o := offering{f.CID, f.Name}
+			mine, _ := l.names.own(f.CID)
+			was := seen[o] || operatorOffersAs(mine, f.Name)
+			seen[o] = true
+			return was
+		})
+		return l.publish(ctx, drafts...)
+	})
+}
+
+func operatorOffersAs(mine []claim, name string) bool {
+	return slices.ContainsFunc(mine, func(c claim) bool { return c.operator && c.name == name })
+}
+
+// oneByOne keeps two from finding at the same time that a file is not offered.
+func (l *library) oneByOne(ctx context.Context, do func() error) error {
+	select {
+	case l.offering <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-l.offering }()
+	return do()
+}
+
+// fresh is the draft of a record that begins to offer a file now.
+func (l *library) fresh(f record.File) record.Draft {
+	return record.Draft{Created: l.clock.Now(), Life: fileLife, Body: f}
+}
+
+// publish signs and publishes some at a time. The first error ends it.
+func (l *library) publish(ctx context.Context, drafts ...record.Draft) error {
+	for some := range slices.Chunk(drafts, publishAtOnce) {
+		recs := make([]*record.Record, 0, len(some))
+		for _, d := range some {
+			r, err := l.key.sign(d)
+			if err != nil {
+				return fmt.Errorf("offer file: %w", err)
+			}
+			recs = append(recs, r)
+		}
+		if err := l.records.Publish(ctx, recs...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// renewOffers issues the records anew by which the operator shares files that
+// still lie here, before they end.
+func (k *keeper) renewOffers(ctx context.Context) error {
+	var drafts []record.Draft
+	for _, c := range k.names.ending(k.clock.Now().Add(renewBefore).UnixMilli()) {
+		r, ok, err := k.records.Get(c.id)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		if f, err := r.File(); err == nil && k.blobs.Has(f.CID) {
+			drafts = append(drafts, k.renewed(c.created, f))
+		}
+	}
+	return k.publish(ctx, drafts...)
+}
+
+// renewed is the draft of a record that goes on offering a file. It keeps the
+// date, and with it the file's place in the list and its right to its name, as
+// long as the limit on a record's life allows.
+func (l *library) renewed(created int64, f record.File) record.Draft {
+	now := l.clock.Now()
+	end := now.Add(fileLife)
+	if since := timeOf(created); end.Sub(since) <= record.KindFile.MaxLife() && since.Before(now) {
+		now = since
+	}
+	return record.Draft{Created: now, Expires: end, Body: f}
+}
+
+// offerAgain goes on offering files whose records have run out although the
+// operator's file still lies here: the box was off, or the folder away, for long.
+func (k *keeper) offerAgain(ctx context.Context, ended []endedOffer) error {
+	var drafts []record.Draft
+	for _, o := range ended {
+		if k.blobs.Has(o.file.CID) {
+			drafts = append(drafts, k.renewed(o.created, o.file))
+		}
+	}
+	return k.offerOnce(ctx, drafts...)
+}
+
+// withdraw publishes takedowns for records of this node.
+func (l *library) withdraw(ctx context.Context, mine []claim) error {
+	now := l.clock.Now().UnixMilli()
+	var drafts []record.Draft
+	for _, c := range mine {
+		if c.expires > now { // else it ends by itself, this very moment
+			drafts = append(drafts, record.Draft{
+				Created: timeOf(max(now, c.created)), Expires: timeOf(c.expires), Body: record.Takedown{Target: c.id},
+			})
+		}
+	}
+	return l.publish(ctx, drafts...)
+}
+
+// timeOf turns a record's time into Go's.
+func timeOf(ms int64) time.Time { return time.UnixMilli(ms) }
