@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"boucan/share/dropdir"
 )
 
 const (
@@ -11,9 +13,6 @@ const (
 	maxReport = 1000
 	// gatherFor is how long results are gathered once there is one.
 	gatherFor = 20 * time.Millisecond
-	// writtenBySystem is the age from which on the system has written a file
-	// to the disk by itself; younger ones are synced before they are told of.
-	writtenBySystem = time.Minute
 )
 
 // collect writes results to the index and has them told of, in batches, until
@@ -85,18 +84,16 @@ func (f *follower) flush(ctx context.Context, batch []result) error {
 // sync makes durable what is to be indexed: the files themselves, and long
 // manifests.
 func (f *follower) sync(batch []result) error {
-	var young []string
-	for _, r := range batch {
-		if age := f.b.o.Now().Sub(r.entry.Changed); age < writtenBySystem {
-			young = append(young, r.entry.Path)
-		}
+	files := make([]dropdir.Entry, len(batch))
+	for i, r := range batch {
+		files[i] = r.entry
 		if !r.moved {
 			if err := f.b.saveManifest(r.m); err != nil {
 				return err
 			}
 		}
 	}
-	return f.b.dir.SyncByHand(young)
+	return f.b.dir.SyncByHand(files, f.b.o.Now())
 }
 
 // announce adds what became of a result to what the catalog is to be told.

@@ -252,14 +252,37 @@ func syncEach(files []*os.File) error {
 	return errors.Join(errs...)
 }
 
-// SyncByHand makes durable what people copied into the folder. A file that
-// was not touched for a minute has long been written by the system itself.
-func (d *Dir) SyncByHand(paths []string) error {
+// SyncByHand makes durable what people copied into the folder, as it was when
+// it was seen. Most of it is already: the system writes by itself what has not
+// changed for a while, and one sync of the whole file system is good for all
+// that was there before.
+func (d *Dir) SyncByHand(files []Entry, now time.Time) error {
+	const writtenBySystem = time.Minute
 	h, err := d.handle()
 	if err != nil {
 		return err
 	}
+	synced := h.synced(now)
+	var paths []string
+	for _, e := range files {
+		if now.Sub(e.Changed) < writtenBySystem && !e.Changed.Before(synced) {
+			paths = append(paths, e.Path)
+		}
+	}
+	if len(paths) >= together && h.traits.wholeSync {
+		return h.syncWhole(len(paths))
+	}
 	return h.syncPaths(paths)
+}
+
+// synced is the time before which every change is known to be durable, by the
+// system's clock.
+func (h *handle) synced(now time.Time) time.Time {
+	at := time.Unix(0, h.syncedAt.Load())
+	if at.After(now) { // the clock was set back
+		return time.Time{}
+	}
+	return at.Add(-grain) // times of change are those of the last tick
 }
 
 // syncPaths makes files durable; those that are gone are passed over.
@@ -309,6 +332,9 @@ func (h *handle) maySyncWhole(now time.Time) bool {
 func (h *handle) syncWhole(files int) error {
 	began := time.Now()
 	err := diskError(syncWhole(h.incoming.dir))
+	if err == nil {
+		h.syncedAt.Store(began.UnixNano())
+	}
 	if now := time.Now(); now.Sub(began) > wholeSyncBase+time.Duration(files)*wholeSyncEach {
 		h.avoidWhole.Store(now.Add(wholeSyncAvoided).UnixNano())
 	}

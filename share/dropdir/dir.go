@@ -76,6 +76,7 @@ type handle struct {
 	traits   traits
 
 	avoidWhole atomic.Int64 // Unix nanoseconds, see maySyncWhole
+	syncedAt   atomic.Int64 // Unix nanoseconds, see synced
 }
 
 // corner is a folder of ours within the folder.

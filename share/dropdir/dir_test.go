@@ -359,26 +359,51 @@ func TestWriteAll(t *testing.T) {
 
 func TestSyncByHand(t *testing.T) {
 	d := openDir(t)
-	var paths []string
+	h, err := d.handle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []Entry
 	for i := range 300 {
-		paths = append(paths, fmt.Sprint(i))
-		d.put(t, paths[i], "x")
-	}
-	h, _ := d.handle()
-	for _, whole := range []bool{true, false} {
-		h.traits.wholeSync = whole && h.traits.wholeSync
-		if err := d.SyncByHand(append(paths, "none")); err != nil {
-			t.Error(err)
+		d.put(t, fmt.Sprint(i), "x")
+		e, err := d.Stat(fmt.Sprint(i))
+		if err != nil {
+			t.Fatal(err)
 		}
+		files = append(files, e)
 	}
-	if err := d.SyncByHand(nil); err != nil {
-		t.Error(err)
-	}
+	files = append(files, Entry{Path: "none", Changed: time.Now()})
+	now := time.Now()
 	h.traits.wholeSync = true
-	if now := time.Now(); !h.maySyncWhole(now) {
-		t.Error("avoided without a reason")
-	} else if h.avoidWhole.Store(now.Add(time.Second).UnixNano()); h.maySyncWhole(now) {
-		t.Error("not avoided")
+	if err := d.SyncByHand(files[:together-1], now); err != nil || h.syncedAt.Load() == 0 {
+		t.Errorf("few: %v, synced at %d", err, h.syncedAt.Load())
+	}
+	h.syncedAt.Store(0)
+	h.avoidWhole.Store(now.Add(time.Hour).UnixNano())
+	if err := d.SyncByHand(files[:together-1], now); err != nil || h.syncedAt.Load() != 0 {
+		t.Errorf("few, one by one: %v, synced at %d", err, h.syncedAt.Load())
+	}
+	// Old files are durable already.
+	if err := d.SyncByHand(files, now.Add(time.Hour)); err != nil || h.syncedAt.Load() != 0 {
+		t.Errorf("old: %v, synced at %d", err, h.syncedAt.Load())
+	}
+	if err := d.SyncByHand(files, now); err != nil || h.syncedAt.Load() == 0 {
+		t.Errorf("many: %v, synced at %d", err, h.syncedAt.Load())
+	}
+	// So are those that were there when all was synced.
+	h.syncedAt.Store(now.Add(time.Minute).UnixNano())
+	at := h.syncedAt.Load()
+	if err := d.SyncByHand(files, now.Add(time.Minute+time.Second)); err != nil || h.syncedAt.Load() != at {
+		t.Errorf("synced before: %v, synced at %d", err, h.syncedAt.Load())
+	}
+	// Unless the clock was set back since.
+	if got := h.synced(now); !got.IsZero() {
+		t.Errorf("synced before %v", got)
+	}
+	h.traits.wholeSync = false
+	h.syncedAt.Store(0)
+	if err := errors.Join(d.SyncByHand(files, now), d.SyncByHand(nil, now)); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -447,4 +472,20 @@ func TestWatch(t *testing.T) {
 			expect("back")
 		})
 	}
+}
+
+func FuzzNextName(f *testing.F) {
+	entry := func(length byte, name string) []byte {
+		return append([]byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, length, 0, 8}, name...)
+	}
+	f.Add(entry(24, "name\x00"))
+	f.Add(entry(19, ""))
+	f.Add(entry(200, "name\x00"))
+	f.Add([]byte{1, 2, 3})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		name, _, rest, err := nextName(b)
+		if err == nil && (len(rest) >= len(b) || len(name) > len(b) || strings.Contains(name, "\x00")) {
+			t.Errorf("%x reads as %q, %d left", b, name, len(rest))
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package dropdir
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -147,6 +148,69 @@ func startFlush(f *os.File, offset, length int64) {
 	_ = onDescriptor(f, func(fd int) error {
 		return unix.SyncFileRange(fd, offset, length, unix.SYNC_FILE_RANGE_WRITE)
 	})
+}
+
+// list calls add for each file and folder in root's own folder, in no order.
+// It reads the kernel's listing itself, for os.File asks for each name's
+// details in a folder that is opened through os.Root, and those are needed once
+// at most.
+func list(root *os.Root, add func(name string, folder bool)) error {
+	f, err := root.Open(".")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return onDescriptor(f, func(fd int) error {
+		buf := make([]byte, 32<<10)
+		for {
+			n, err := unix.ReadDirent(fd, buf)
+			if errors.Is(err, unix.EINTR) {
+				continue
+			}
+			if err != nil || n <= 0 {
+				return err
+			}
+			for b := buf[:n]; len(b) > 0; {
+				var name string
+				var kind byte
+				if name, kind, b, err = nextName(b); err != nil {
+					return err
+				}
+				if kind == unix.DT_UNKNOWN {
+					kind = findKind(root, name)
+				}
+				if kind == unix.DT_DIR && name != "." && name != ".." || kind == unix.DT_REG {
+					add(name, kind == unix.DT_DIR)
+				}
+			}
+		}
+	})
+}
+
+// nextName reads one struct linux_dirent64 (getdents(2)): inode, offset, 16 bits
+// of length, 8 of type, the name and a zero byte.
+func nextName(b []byte) (name string, kind byte, rest []byte, err error) {
+	const head = 8 + 8 + 2 + 1
+	if len(b) < head {
+		return "", 0, nil, errors.New("listing is cut off")
+	}
+	length := int(binary.NativeEndian.Uint16(b[16:]))
+	if length <= head || length > len(b) {
+		return "", 0, nil, errors.New("listing is malformed")
+	}
+	return unix.ByteSliceToString(b[head:length]), b[18], b[length:], nil
+}
+
+// findKind asks for what file systems do not list.
+func findKind(root *os.Root, name string) byte {
+	fi, err := root.Lstat(name)
+	switch {
+	case err == nil && fi.IsDir():
+		return unix.DT_DIR
+	case err == nil && !fi.Mode().IsRegular():
+		return unix.DT_LNK
+	}
+	return unix.DT_REG // what cannot be read is met again, and said to be so
 }
 
 // details are what fs.FileInfo does not tell.

@@ -3,7 +3,6 @@ package dropdir
 import (
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -34,9 +33,9 @@ func (e Entry) Same(old Entry) bool {
 		(e.Inode == old.Inode || e.Inode == 0 || old.Inode == 0)
 }
 
-// listAtOnce is how many names of one folder a walk holds, at about 100 bytes
-// each. A larger folder is read several times.
-const listAtOnce = 16 << 10
+// listAtOnce is how many names of one folder a walk holds. A larger folder is
+// listed several times.
+const listAtOnce = 32 << 10
 
 // Walk yields every file at or below path, all of the folder where it is
 // empty, in the order of their paths' bytes. Hidden files, links, devices and
@@ -184,110 +183,73 @@ func (w *walker) below(root *os.Root, name, prefix string, depth int) error {
 // folder walks one open folder.
 func (w *walker) folder(root *os.Root, prefix string, depth int) error {
 	for after, more := "", true; more; {
-		var list []listed
+		var names []string
 		var err error
-		list, more, err = w.h.list(root, after, w.atOnce)
+		names, more, err = namesAfter(root, after, w.atOnce)
 		if err != nil {
 			return w.yield(Entry{Path: prefix, Unreadable: true})
 		}
-		for _, l := range list {
+		for _, name := range names {
 			if err := w.ctx.Err(); err != nil {
 				return err
 			}
-			path := prefix + l.name
-			if folder, ok := strings.CutSuffix(l.name, "/"); ok {
-				err = w.below(root, folder, path, depth+1)
-			} else if len(path) <= MaxPath {
-				err = w.yield(l.entry(path))
+			if folder, ok := strings.CutSuffix(name, "/"); ok {
+				err = w.below(root, folder, prefix+name, depth+1)
+			} else {
+				err = w.named(root, name, prefix+name)
 			}
 			if err != nil {
 				return err
 			}
-			after = l.name
+			after = name
 		}
 	}
 	return nil
 }
 
-// listed is one name of a folder, in little room. A folder's name ends in a
-// slash, which makes the order of names that of whole paths.
-type listed struct {
-	name              string
-	size              int64
-	modified, changed int64 // Unix nanoseconds
-	inode             uint64
-}
-
-func (l listed) entry(path string) Entry {
-	return Entry{
-		Path: path, Size: l.size, Modified: time.Unix(0, l.modified), Changed: time.Unix(0, l.changed),
-		Inode: l.inode, Temporary: Temporary(l.name),
+// named yields one file of a folder.
+func (w *walker) named(root *os.Root, name, path string) error {
+	if len(path) > MaxPath {
+		return nil
 	}
+	fi, err := root.Lstat(name)
+	switch {
+	case gone(err), err == nil && !fi.Mode().IsRegular():
+		return nil
+	case err != nil:
+		return w.yield(Entry{Path: path, Unreadable: true})
+	}
+	return w.yield(w.h.entry(path, fi))
 }
 
-// list lists up to most names of a folder that come after the given one, in
-// order, and whether there are more.
-func (h *handle) list(root *os.Root, after string, most int) (list []listed, more bool, err error) {
-	f, err := root.Open(".")
+// namesAfter lists up to most names of a folder that come after the given one,
+// in order, and whether there are more. A folder's name ends in a slash, which
+// makes the order that of whole paths.
+func namesAfter(root *os.Root, after string, most int) (names []string, more bool, err error) {
+	err = list(root, func(name string, folder bool) {
+		if Hidden(name) {
+			return
+		}
+		if folder {
+			name += "/"
+		}
+		if name <= after {
+			return
+		}
+		if names = append(names, name); len(names) >= 2*most {
+			slices.Sort(names)
+			clear(names[most:])
+			names, more = names[:most], true
+		}
+	})
 	if err != nil {
 		return nil, false, err
 	}
-	defer f.Close()
-	byName := func(a, b listed) int { return strings.Compare(a.name, b.name) }
-	const readAtOnce = 256
-	for {
-		found, err := f.ReadDir(readAtOnce)
-		for _, d := range found {
-			l, ok, err := h.listed(d)
-			if err != nil {
-				return nil, false, err
-			}
-			if ok && l.name > after {
-				list = append(list, l)
-			}
-		}
-		if len(list) >= 2*most {
-			slices.SortFunc(list, byName)
-			list, more = slices.Delete(list, most, len(list)), true
-		}
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, false, err
-		}
+	slices.Sort(names)
+	if len(names) > most {
+		names, more = names[:most], true
 	}
-	slices.SortFunc(list, byName)
-	if len(list) > most {
-		list, more = list[:most], true
-	}
-	return list, more, nil
-}
-
-// listed is what a walk needs of a name; false for what it leaves out.
-func (h *handle) listed(d fs.DirEntry) (listed, bool, error) {
-	name := d.Name()
-	if Hidden(name) {
-		return listed{}, false, nil
-	}
-	if d.IsDir() {
-		return listed{name: name + "/"}, true, nil
-	}
-	if !d.Type().IsRegular() {
-		return listed{}, false, nil
-	}
-	fi, err := d.Info()
-	if gone(err) {
-		return listed{}, false, nil
-	}
-	if err != nil {
-		return listed{}, false, err
-	}
-	if !fi.Mode().IsRegular() {
-		return listed{}, false, nil
-	}
-	e := h.entry(name, fi)
-	return listed{name, e.Size, e.Modified.UnixNano(), e.Changed.UnixNano(), e.Inode}, true, nil
+	return names, more, nil
 }
 
 // IsFolder reports whether a folder, and no link to one, is at path.
