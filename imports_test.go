@@ -24,6 +24,7 @@ type edge struct{ from, to, why string }
 var edges = []edge{
 	{"cmd/boucan", "node", "the program starts a node and knows nothing of what is in it"},
 	{"cmd/boucan", "control", "the other commands talk to the running node"},
+	{"cmd/boucan", "record", "what strangers wrote is cleaned in one way before a terminal sees it"},
 	{"cmd/boucan", "github.com/alecthomas/kong", "the command line"},
 	{"cmd/boucan", "github.com/schollz/progressbar/v3", "progress of what takes time"},
 	{"cmd/boucan", "golang.org/x/term", "is the output a terminal, and how wide"},
