@@ -1,6 +1,7 @@
 package webui
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -114,16 +115,18 @@ func (s *Server) dropParts(r *http.Request, body *pacedBody) ([]outcome, error) 
 // where nobody chose a file. An error is one of the connection: no file can
 // follow.
 func (s *Server) dropPart(ctx context.Context, name string, part *multipart.Part, body *pacedBody) (o outcome, ok bool, err error) {
+	content := io.Reader(part)
 	if name == "" {
-		var one [1]byte
-		if _, err := io.ReadFull(part, one[:]); err == io.EOF {
+		var first [1]byte
+		n, err := io.ReadFull(part, first[:])
+		if err == io.EOF {
 			return o, false, nil
 		}
-		name = "unnamed"
+		name, content = "unnamed", io.MultiReader(bytes.NewReader(first[:n]), part)
 	}
 	o.name = record.CleanName(name)
 	body.wanted(true)
-	d, err := s.files.Drop(ctx, o.name, part, DropOptions{Size: -1, MediaType: mediaType(part.Header.Get("Content-Type"))})
+	d, err := s.files.Drop(ctx, o.name, content, DropOptions{Size: -1, MediaType: mediaType(part.Header.Get("Content-Type"))})
 	body.wanted(false)
 	if err == nil {
 		o.file, o.already = d.File, d.Already

@@ -115,6 +115,10 @@ func TestFormWithoutFile(t *testing.T) {
 	if n := len(s.Files()); n != 1 {
 		t.Errorf("%d files", n)
 	}
+	s.drop(t, wantJSON, formFile{"file", "", "bytes without a name"}).wants(t, 201)
+	if a := s.get(t, at(s.Files()[0])); a.body != "bytes without a name" {
+		t.Errorf("a file without a name is kept as %q", a.body)
+	}
 }
 
 func TestFormFileLimit(t *testing.T) {
