@@ -19,7 +19,7 @@ func OpenWith(dir string, steps ...func(*DB) error) (*DB, error) {
 func (db *DB) Schema() (int, error) { return db.schema() }
 
 // Between puts f between the store and its engine: every write of the engine
-// goes through it, and it calls real to have it done.
+// goes through it, and it calls do to have it done.
 func (db *DB) Between(f func(do func() error) error) {
 	db.engine = between{db.engine, f}
 }
@@ -64,8 +64,8 @@ func (b *Bucket) WriteOld(pairs iter.Seq2[[]byte, []byte]) error {
 // its writes.
 func AddSums(db *DB, writes int) error {
 	cut := errors.New("cut off")
-	engine := db.engine
-	defer func() { db.engine = engine }()
+	kept := db.engine
+	defer func() { db.engine = kept }()
 	db.Between(func(do func() error) error {
 		if writes--; writes < 0 {
 			return fmt.Errorf("%w: %w", ErrFull, cut)

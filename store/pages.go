@@ -10,7 +10,7 @@ import (
 const pageSize = 4096
 
 // watchEvery is how long watch lets pages gather.
-const watchEvery = 20 * time.Millisecond
+const watchEvery = 10 * time.Millisecond
 
 // pages keeps the engine's mapped files from filling this process's memory. The
 // kernel would take clean pages back when it runs short, but until then they
@@ -32,26 +32,28 @@ func newPages(most int64, forget func()) *pages {
 // touch counts bytes that were looked at or changed and, where that may have
 // become too much, looks at what is mapped.
 func (p *pages) touch(n int) {
-	if p.touched.Add(int64(n)) >= p.most/4 {
-		p.look()
-	}
-}
-
-// look has the kernel take pages back if there are too many.
-func (p *pages) look() {
-	if !p.mu.TryLock() {
+	if p.touched.Add(int64(n)) < p.most/4 || !p.mu.TryLock() {
 		return
 	}
 	defer p.mu.Unlock()
-	p.touched.Store(0)
-	if mappedBytes()-p.others < p.most {
-		return
+	if p.look() {
+		p.others = mappedBytes()
 	}
-	p.forget()
-	p.others = mappedBytes()
 }
 
-// watch looks again and again while call runs, which touches much.
+// look has the kernel take pages back if there are too many, and reports
+// whether there were.
+func (p *pages) look() bool {
+	p.touched.Store(0)
+	if mappedBytes()-p.others < p.most {
+		return false
+	}
+	p.forget()
+	return true
+}
+
+// watch looks again and again while call runs, which touches much. Pages that
+// are being written cannot be taken back, so that what stays is not the others'.
 func (p *pages) watch(call func() error) error {
 	over := make(chan struct{})
 	var watcher sync.WaitGroup
@@ -63,7 +65,9 @@ func (p *pages) watch(call func() error) error {
 			case <-over:
 				return
 			case <-again.C:
+				p.mu.Lock()
 				p.look()
+				p.mu.Unlock()
 			}
 		}
 	})
