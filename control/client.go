@@ -122,6 +122,12 @@ func (c *Client) History(ctx context.Context, room string, limit int) ([]Message
 	return ask[[]Message](ctx, c, "/v1/chat", url.Values{"room": {room}, "limit": {strconv.Itoa(limit)}})
 }
 
+// Confirm says that what lies in the shared folder now is right.
+func (c *Client) Confirm(ctx context.Context) error {
+	_, err := decode[Identity](c.do(ctx, http.MethodPost, "/v1/confirm", nil, nil))
+	return err
+}
+
 // Say writes a message into a room.
 func (c *Client) Say(ctx context.Context, room, nick, text string) (Message, error) {
 	b, err := json.Marshal(saying{Room: room, Nick: nick, Text: text})

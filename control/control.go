@@ -48,6 +48,8 @@ type Identity struct {
 	Files    int      `json:"files"`    // listed
 	Bytes    uint64   `json:"bytes"`    // sizes of what is listed added up
 	Peers    int      `json:"peers"`    // connected
+	Missing  int      `json:"missing"`  // files gone from the folder or rotten, held back; see Confirm
+	Away     bool     `json:"away"`     // the shared folder is not there, or another one is in its place
 }
 
 // File is one listed file.
@@ -109,6 +111,10 @@ type Node interface {
 	Get(ctx context.Context, ref string) (File, io.ReadCloser, error)
 	// Lookup finds a file by CID or name without waiting. It fails with ErrNotFound.
 	Lookup(ref string) (File, error)
+	// Confirm is the operator's word that what lies in the shared folder now is
+	// right: files that went missing all at once are withdrawn, and another
+	// folder in the known one's place is taken for ours.
+	Confirm(ctx context.Context) error
 	History(ctx context.Context, room string, limit int) ([]Message, error)
 	Say(ctx context.Context, room, nick, text string) (Message, error)
 	// Follow calls each for the last messages in room, oldest of them first, and

@@ -24,6 +24,8 @@ type memoryNode struct {
 	files    map[string][]byte
 	messages []control.Message
 	said     chan control.Message
+
+	confirmed bool
 }
 
 func newMemoryNode() *memoryNode {
@@ -97,6 +99,13 @@ func (n *memoryNode) History(_ context.Context, _ string, limit int) ([]control.
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.messages[max(0, len(n.messages)-limit):], nil
+}
+
+func (n *memoryNode) Confirm(context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.confirmed = true
+	return nil
 }
 
 func (n *memoryNode) Say(_ context.Context, room, nick, text string) (control.Message, error) {
@@ -287,5 +296,18 @@ func TestSocketIsPrivateAndWorksInALongFolder(t *testing.T) {
 	}
 	if info.Mode().Perm() != 0o600 {
 		t.Errorf("socket mode %o, want 600", info.Mode().Perm())
+	}
+}
+
+func TestConfirmReachesTheNode(t *testing.T) {
+	n := newMemoryNode()
+	c, _ := serve(t, t.TempDir(), n)
+	if err := c.Confirm(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.confirmed {
+		t.Error("the node heard nothing")
 	}
 }

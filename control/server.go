@@ -152,6 +152,7 @@ func (s *Server) handler(soft context.Context) http.Handler {
 	mux.HandleFunc("POST /v1/files", s.add)
 	mux.HandleFunc("GET /v1/file", s.lookup)
 	mux.Handle("GET /v1/bytes", until(soft, s.get))
+	mux.HandleFunc("POST /v1/confirm", s.confirm)
 	mux.HandleFunc("GET /v1/chat", s.history)
 	mux.HandleFunc("POST /v1/chat", s.say)
 	mux.Handle("GET /v1/follow", until(soft, s.follow))
@@ -215,6 +216,14 @@ func (s *Server) add(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply(w, added)
+}
+
+func (s *Server) confirm(w http.ResponseWriter, r *http.Request) {
+	if err := s.node.Confirm(r.Context()); err != nil {
+		refuse(w, status(err), err)
+		return
+	}
+	reply(w, s.node.Identity())
 }
 
 func (s *Server) lookup(w http.ResponseWriter, r *http.Request) {

@@ -29,6 +29,8 @@ func (n *Node) Identity() control.Identity {
 		Profile: n.config.Profile.Name, Store: store.Engine, Data: n.config.Data,
 		Files: count, Bytes: bytes, Peers: n.peers.connected(),
 	}
+	usage := n.blobs.Usage()
+	id.Missing, id.Away = usage.Missing, usage.Away
 	if hasAES() {
 		id.Security = "tls"
 	}
@@ -47,6 +49,10 @@ func (n *Node) Identity() control.Identity {
 func (n *Node) FilesDir() string { return filepath.Join(n.config.Data, filesDir) }
 
 func (o operator) Identity() control.Identity { return o.n.Identity() }
+
+func (o operator) Confirm(ctx context.Context) error {
+	return operatorError(o.n.blobs.Confirm(ctx))
+}
 
 func (o operator) Files(ctx context.Context, query string, each func(control.File) error) (err error) {
 	landed := o.n.landed()

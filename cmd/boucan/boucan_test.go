@@ -303,6 +303,37 @@ func TestFolderIsFollowed(t *testing.T) {
 	eventually(t, "the removed file is no longer offered", func() bool { return len(a.ls()) == 0 })
 }
 
+// TestMassRemovalWaitsForTheOperator: what an accident may have done is not
+// passed on to other boxes before somebody says so.
+func TestMassRemovalWaitsForTheOperator(t *testing.T) {
+	const files = 20
+	a := start(t, t.TempDir(), "Alpha")
+	folder := filepath.Join(a.dir, "files", "album")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for i := range files {
+		if err := os.WriteFile(filepath.Join(folder, fmt.Sprint(i, ".txt")), fmt.Append(nil, "number ", i), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "all files are listed", func() bool { return len(a.ls()) == files })
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the box says that files are missing", func() bool {
+		return strings.Contains(a.mustDo("id"), "20 files; put them back") && strings.Contains(a.mustDo("id", "--json"), `"missing":20`)
+	})
+	if got := len(a.ls()); got != files {
+		t.Errorf("%d files are still listed before the operator's word, want %d", got, files)
+	}
+	a.mustDo("confirm")
+	eventually(t, "the files are withdrawn", func() bool { return len(a.ls()) == 0 })
+	if out := a.mustDo("id"); strings.Contains(out, "Missing") {
+		t.Errorf("id still speaks of missing files: %s", out)
+	}
+}
+
 func TestAdd(t *testing.T) {
 	a := start(t, t.TempDir(), "Alpha")
 	src := t.TempDir()

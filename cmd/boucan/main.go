@@ -59,6 +59,7 @@ type cli struct {
 	Get     getCmd     `cmd:"" help:"Fetch a file by CID or name."`
 	Peers   peersCmd   `cmd:"" help:"List the boxes met."`
 	Search  searchCmd  `cmd:"" help:"List the files whose name, description or box holds all words."`
+	Confirm confirmCmd `cmd:"" help:"Say that what lies in the shared folder now is right."`
 	Chat    chatCmd    `cmd:"" help:"Send a message, or follow a room."`
 	ID      idCmd      `cmd:"" name:"id" help:"Say who and where the running box is."`
 	Version versionCmd `cmd:"" help:"Print version and build."`

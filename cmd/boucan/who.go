@@ -61,7 +61,7 @@ type idCmd struct {
 
 // Help is for kong.
 func (c *idCmd) Help() string {
-	return `Fields of --json: id, name, version, urls (of the page), addrs (for other boxes, host:port), security (tls or noise), profile, store (its engine), data (the data folder), files (listed), bytes (their sizes added up), peers (connected).`
+	return `Fields of --json: id, name, version, urls (of the page), addrs (for other boxes, host:port), security (tls or noise), profile, store (its engine), data (the data folder), files (listed), bytes (their sizes added up), peers (connected), missing (files held back because they went from the folder all at once, or rotted), away (the shared folder is not there).`
 }
 
 func (c *idCmd) Run(s *session) error {
@@ -80,7 +80,33 @@ func (c *idCmd) Run(s *session) error {
 	fmt.Fprintf(tab, "Name\t%s\nNode\t%s\nPage\t%s\nBoxes\t%s\nSecurity\t%s\nProfile\t%s\nStore\t%s\nData\t%s\nShared\t%d files, %s\nPeers\t%d\nVersion\t%s\n",
 		id.Name, id.ID, strings.Join(id.URLs, " "), strings.Join(id.Addrs, " "), id.Security, id.Profile, id.Store, id.Data,
 		id.Files, bytesText(id.Bytes), id.Peers, id.Version)
+	switch {
+	case id.Away:
+		fmt.Fprintln(tab, "Folder\taway, or another one is in its place; \"boucan confirm\" takes it as it is")
+	case id.Missing > 0:
+		fmt.Fprintf(tab, "Missing\t%d files; put them back, or \"boucan confirm\" that they are gone\n", id.Missing)
+	}
 	return tab.Flush()
+}
+
+// confirmCmd is the operator's word about the shared folder.
+type confirmCmd struct{}
+
+// Help is for kong.
+func (c *confirmCmd) Help() string {
+	return `A box does not take it for an order when most of its files are gone at once, or when another stick is in the place of the one it knew: it holds back and waits. "boucan id" tells when it does. This says that the folder is right as it is: the missing files are withdrawn everywhere, and another stick becomes this box's own.`
+}
+
+func (c *confirmCmd) Run(s *session) error {
+	client, err := s.dial()
+	if err != nil {
+		return err
+	}
+	if err := client.Confirm(s.ctx); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(s.errOut, "The shared folder is taken as it is.")
+	return err
 }
 
 // versionCmd prints the program's version.
