@@ -162,11 +162,18 @@ func (s *Set) spread(ctx context.Context, added []*record.Record) {
 	if s.pusher != nil && len(added) <= MaxPush {
 		pushed = s.push(ctx, added)
 	}
+	if len(added) > 0 {
+		s.tellSyncer(len(added), len(added)-pushed)
+	}
+}
+
+// tellSyncer says that there is news for peers, some of which no push carries.
+func (s *Set) tellSyncer(added, unpushed int) {
 	s.mu.RLock()
 	published := s.published
 	s.mu.RUnlock()
-	if published != nil && len(added) > 0 {
-		published(len(added), len(added)-pushed)
+	if published != nil {
+		published(added, unpushed)
 	}
 }
 
@@ -185,7 +192,9 @@ func (s *Set) push(ctx context.Context, recs []*record.Record) int {
 
 // Receive takes in one encoded record that a peer pushed, cheap checks before
 // expensive ones. raw is not kept. It reports whether the record is new here and on
-// disk; Judge turns its error into what a relay should do.
+// disk; Judge turns its error into what a relay should do. What a relay passes on may
+// be lost like any push (a gossip mesh takes a second to take in a new peer), so it
+// is compared a little later too.
 func (s *Set) Receive(ctx context.Context, raw []byte) (added bool, err error) {
 	if len(raw) > record.MaxSize {
 		err = record.ErrTooLarge
@@ -194,6 +203,9 @@ func (s *Set) Receive(ctx context.Context, raw []byte) (added bool, err error) {
 	}
 	if Judge(err) == Reject {
 		s.logger.Warn("refused a pushed record", "reason", reason(err))
+	}
+	if err == nil {
+		s.tellSyncer(1, 0)
 	}
 	return err == nil, err
 }

@@ -120,12 +120,16 @@ const (
 	openTimeout = 30 * time.Second
 	busyTimeout = 2 * time.Second
 
-	banTime       = 10 * time.Minute
-	leastBackoff  = time.Second
-	mostBackoff   = 5 * time.Minute
-	otherBegins   = 3 * time.Second        // how long the greater key waits for the lesser
-	spreadSoon    = 200 * time.Millisecond // from news to the next session
-	spreadPushed  = 5 * time.Second        // the same where it was pushed too
-	missingAgain  = 10 * time.Minute       // until a peer is asked again for what it did not deliver
+	banTime      = 10 * time.Minute
+	leastBackoff = time.Second
+	mostBackoff  = 5 * time.Minute
+	otherBegins  = 3 * time.Second        // how long the greater key waits for the lesser
+	spreadSoon   = 200 * time.Millisecond // from news to the next session
+	spreadPushed = 5 * time.Second        // the same where it was pushed too
+	// freshFor is how long a peer counts as just connected. Its gossip may not have
+	// joined yet, so what was pushed to it is compared after spreadFresh.
+	freshFor      = 5 * time.Second
+	spreadFresh   = time.Second
+	missingAgain  = 10 * time.Minute // until a peer is asked again for what it did not deliver
 	usualInterval = 3 * time.Minute
 )

@@ -11,6 +11,7 @@ import (
 // peer is what is known of one peer.
 type peer struct {
 	up     bool
+	since  time.Time // when it came up
 	busy   bool      // a session is under way
 	due    time.Time // of the next session that this node begins; zero for none
 	fails  int       // sessions in a row that ended badly

@@ -81,7 +81,7 @@ type Set struct {
 	// mu guards what follows. Nothing is read from or written to disk under it.
 	mu sync.RWMutex
 	memory
-	// published is told how many records Publish added, and how many of them were
+	// published is told how many records Publish or Receive added, and how many of them were
 	// not pushed.
 	published func(added, unpushed int)
 }

@@ -54,6 +54,25 @@ func TestPushIsConfirmed(t *testing.T) {
 	})
 }
 
+// TestRelayedPushIsConfirmed: what came by a push and is passed on by one may be
+// lost on the way to the next.
+func TestRelayedPushIsConfirmed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newNetwork(t, 3).start()
+		defer w.stop()
+		w.connect(1, 2)
+		pass(10 * time.Second)
+		m := messages(t, 0, 0, 1)[0]
+		if added, err := w.nodes[1].set.Receive(t.Context(), m.Encode()); !added || err != nil {
+			t.Fatal(added, err)
+		}
+		pass(8 * time.Second)
+		if _, ok, _ := w.nodes[2].set.Get(m.ID()); !ok {
+			t.Error("lost with the push that should have passed it on")
+		}
+	})
+}
+
 // TestNewsIsPushedOn: what one peer brought is pushed to the others, if it is little.
 func TestNewsIsPushedOn(t *testing.T) {
 	for _, c := range []struct{ news, pushed int }{{1, 1}, {replica.MaxPush, replica.MaxPush}, {replica.MaxPush + 1, 0}} {

@@ -96,7 +96,7 @@ func (y *Syncer) PeerUp(k record.Key) {
 	if p.up {
 		return
 	}
-	p.up = true
+	p.up, p.since = true, time.Now()
 	wait := jitter(50 * time.Millisecond)
 	if !y.lesser(k) {
 		wait = otherBegins + jitter(otherBegins)
@@ -117,7 +117,7 @@ func (y *Syncer) PeerDown(k record.Key) {
 // Nudge compares with every connected peer soon.
 func (y *Syncer) Nudge() { y.spread(record.Key{}, spreadSoon/2) }
 
-// published hears what Publish added. What was pushed is compared a little later
+// published hears what Publish and Receive added. What was pushed is compared a little later
 // all the same, for a push may be lost.
 func (y *Syncer) published(_, unpushed int) {
 	wait := spreadPushed
@@ -133,7 +133,11 @@ func (y *Syncer) spread(but record.Key, wait time.Duration) {
 	defer y.mu.Unlock()
 	for k, p := range y.peers {
 		if p.up && k != but {
-			y.plan(p, wait+jitter(wait/2))
+			w := wait
+			if time.Since(p.since) < freshFor {
+				w = min(w, spreadFresh)
+			}
+			y.plan(p, w+jitter(w/2))
 		}
 	}
 }
