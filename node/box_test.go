@@ -69,9 +69,18 @@ func newBox(t *testing.T, name string) *testBox {
 // startBox starts a box on a folder. system is its clock, nil for the real one.
 func startBox(t *testing.T, dir string, system func() time.Time) *testBox {
 	t.Helper()
-	b := &testBox{t: t, dir: dir, done: make(chan error, 1), log: &testLog{}}
-	c := config(dir, b.log)
+	log := &testLog{}
+	c := config(dir, log)
 	c.system = system
+	b := startWith(t, c)
+	b.log = log
+	return b
+}
+
+// startWith starts a box.
+func startWith(t *testing.T, c Config) *testBox {
+	t.Helper()
+	b := &testBox{t: t, dir: c.Data, done: make(chan error, 1), log: &testLog{}}
 	var err error
 	if b.node, err = Open(c); err != nil {
 		t.Fatal(err)
@@ -84,10 +93,10 @@ func startBox(t *testing.T, dir string, system func() time.Time) *testBox {
 	t.Cleanup(func() {
 		b.stop()
 		if t.Failed() {
-			t.Logf("log of %s:\n%s", filepath.Base(dir), b.log)
+			t.Logf("log of %s:\n%s", filepath.Base(c.Data), b.log)
 		}
 	})
-	if b.Client, err = control.Dial(t.Context(), dir); err != nil {
+	if b.Client, err = control.Dial(t.Context(), c.Data); err != nil {
 		t.Fatal(err)
 	}
 	return b

@@ -3,11 +3,15 @@ package node
 import (
 	"crypto/ed25519"
 	"crypto/sha256"
+	"fmt"
+	"maps"
+	mathrand "math/rand/v2"
 	"slices"
 	"testing"
 	"time"
 
 	"boucan/record"
+	"boucan/share/dropdir"
 )
 
 // offering makes a file record: who offers which content under which name.
@@ -107,5 +111,165 @@ func TestCatalogueSearch(t *testing.T) {
 		if _, got := c.searchPage(query, box, 0, 1); got != want {
 			t.Errorf("search %q found %d, want %d", query, got, want)
 		}
+	}
+}
+
+// model is what a catalogue should show, worked out the slow way.
+func model(recs []*record.Record) (names []string) {
+	type line struct {
+		first  *record.Record
+		file   record.File
+		folded string
+	}
+	older := func(a, b *record.Record) bool {
+		ai, bi := a.ID(), b.ID()
+		return a.Created < b.Created || a.Created == b.Created && string(ai[:]) < string(bi[:])
+	}
+	byKey := make(map[string]*line)
+	for _, r := range recs {
+		f, err := r.File()
+		if err != nil {
+			continue
+		}
+		key := dropdir.Fold(f.Name) + "\x00" + f.CID.String()
+		if l := byKey[key]; l == nil || older(r, l.first) {
+			byKey[key] = &line{r, f, dropdir.Fold(f.Name)}
+		}
+	}
+	var lines []*line
+	for _, l := range byKey {
+		lines = append(lines, l)
+	}
+	slices.SortFunc(lines, func(a, b *line) int {
+		if older(a.first, b.first) {
+			return 1
+		}
+		return -1
+	})
+	for _, l := range lines {
+		name := l.file.Name
+		for _, o := range lines {
+			if o != l && o.folded == l.folded && older(o.first, l.first) {
+				name = dropdir.Tagged(l.file.Name, l.file.CID.Short())
+			}
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
+// TestCatalogueShowsTheSameHoweverItCameTo: records come and go in any order.
+func TestCatalogueShowsTheSameHoweverItCameTo(t *testing.T) {
+	random := mathrand.New(mathrand.NewPCG(1, 2))
+	spellings := []string{"photo.jpg", "Photo.jpg", "PHOTO.JPG", "a/b.txt", "A/b.txt", "c"}
+	var all []*record.Record
+	for i := range 120 {
+		r, _ := offering(t, byte(random.IntN(4)), spellings[random.IntN(len(spellings))], string(rune('a'+random.IntN(5))), i/2)
+		all = append(all, r)
+	}
+	c := newCatalogue(record.Key{})
+	in := make(map[record.ID]*record.Record)
+	for step := range 3000 {
+		r := all[random.IntN(len(all))]
+		if _, ok := in[r.ID()]; ok {
+			c.remove(r.ID())
+			delete(in, r.ID())
+		} else {
+			f, err := r.File()
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.add(r, f)
+			in[r.ID()] = r
+		}
+		if step%10 != 0 {
+			continue
+		}
+		got, want := shown(c), model(slices.Collect(maps.Values(in)))
+		if !slices.Equal(got, want) {
+			t.Fatalf("step %d: shows\n%q, want\n%q", step, got, want)
+		}
+		for i, name := range want {
+			if r, ok := c.find(name); !ok || r.name != name {
+				t.Fatalf("step %d: %q is not found, but %q", step, name, r.name)
+			}
+			rows, total := c.page(i, 1)
+			if total != len(want) || len(rows) != 1 || rows[0].name != name {
+				t.Fatalf("step %d: place %d shows %v of %d", step, i, rows, total)
+			}
+		}
+	}
+	for id := range in {
+		c.remove(id)
+	}
+	if files, bytes := c.size(); files != 0 || bytes != 0 || len(c.byID)+len(c.byCID)+len(c.byName)+len(c.names.tagged)+len(c.names.wanted)+len(c.names.wishes)+len(c.byAge.blocks) != 0 {
+		t.Errorf("something stayed: %d entries, %d bytes", files, bytes)
+	}
+}
+
+// TestCataloguePagesInOrder through many blocks, whatever the order of coming.
+func TestCataloguePagesInOrder(t *testing.T) {
+	const many = 5 * ageBlock
+	for _, order := range []func(i int) int{
+		func(i int) int { return i }, func(i int) int { return many - 1 - i }, func(i int) int { return i * 1009 % many },
+	} {
+		c := newCatalogue(record.Key{})
+		for i := range many {
+			n := order(i)
+			r, f := offering(t, 1, fmt.Sprintf("file %05d", n), "x", n%(60*24*365))
+			c.add(r, f)
+		}
+		seen := 0
+		c.all(func(r *row) bool {
+			if want := fmt.Sprintf("file %05d", many-1-seen); r.name != want {
+				t.Fatalf("place %d shows %q, want %q", seen, r.name, want)
+			}
+			seen++
+			return true
+		})
+		if seen != many {
+			t.Fatalf("%d shown, want %d", seen, many)
+		}
+		for _, at := range []int{0, 1, ageBlock - 1, ageBlock, many - 3} {
+			rows, total := c.page(at, 5)
+			if want := fmt.Sprintf("file %05d", many-1-at); total != many || len(rows) != min(5, many-at) || rows[0].name != want {
+				t.Errorf("page at %d begins with %q, want %q", at, rows[0].name, want)
+			}
+		}
+		for _, at := range []int{many, many + 1, 1 << 40} {
+			if rows, total := c.page(at, 5); len(rows) != 0 || total != many {
+				t.Errorf("page behind the end: %d of %d", len(rows), total)
+			}
+		}
+	}
+}
+
+func TestCatalogueKnowsWhatThisNodeOffers(t *testing.T) {
+	mine, f := offering(t, 1, "mine.txt", "mine", 1)
+	twice, _ := offering(t, 1, "mine.txt", "mine", 2)
+	theirs, _ := offering(t, 2, "mine.txt", "mine", 3)
+	other, of := offering(t, 2, "other.txt", "other", 4)
+	c := newCatalogue(mine.Author)
+	for _, r := range []*record.Record{theirs, mine, twice} {
+		c.add(r, f)
+	}
+	c.add(other, of)
+	if files, bytes := c.offers(); files != 1 || bytes != f.Size {
+		t.Errorf("offers %d files of %d bytes", files, bytes)
+	}
+	if claims, others := c.own(f.CID); len(claims) != 2 || !others {
+		t.Errorf("own: %v, %v", claims, others)
+	}
+	if claims, others := c.own(of.CID); len(claims) != 0 || !others {
+		t.Errorf("other's: %v, %v", claims, others)
+	}
+	c.remove(mine.ID())
+	c.remove(theirs.ID())
+	if claims, others := c.own(f.CID); len(claims) != 1 || others {
+		t.Errorf("own: %v, %v", claims, others)
+	}
+	c.remove(twice.ID())
+	if files, bytes := c.offers(); files != 0 || bytes != 0 {
+		t.Errorf("offers %d files of %d bytes", files, bytes)
 	}
 }

@@ -20,10 +20,10 @@ import (
 // unless the system's clock is known to be right.
 type clock struct {
 	table   clockTable
-	system  func() time.Time // with a monotonic reading, where it is the real one
+	system  func() time.Time
 	log     *slog.Logger
 	floor   time.Time // what was known at start
-	started time.Time // by the system's clock
+	started time.Time // when that was, for how long ago it is
 	real    bool      // system is the machine's own clock
 	synced  atomic.Bool
 }
@@ -47,11 +47,10 @@ var clockKey = []byte("clock")
 // openClock reads the saved time. system is the system's clock, nil for the
 // real one.
 func openClock(table clockTable, system func() time.Time, log *slog.Logger) (*clock, error) {
-	c := &clock{table: table, system: system, log: log, floor: buildTime(), real: system == nil}
+	c := &clock{table: table, system: system, log: log, floor: buildTime(), started: time.Now(), real: system == nil}
 	if c.real {
 		c.system = time.Now
 	}
-	c.started = c.system()
 	b, ok, err := table.Get(clockKey)
 	if err != nil {
 		return nil, fmt.Errorf("read saved time: %w", err)
@@ -69,11 +68,15 @@ func openClock(table clockTable, system func() time.Time, log *slog.Logger) (*cl
 // at start and the time since, and nobody sets it right. Safe for concurrent use.
 func (c *clock) Now() time.Time {
 	now := c.system()
-	if known := c.floor.Add(now.Sub(c.started)); known.After(now) && !c.synced.Load() {
+	if known := c.known(); known.After(now) && !c.synced.Load() {
 		return known
 	}
 	return now
 }
+
+// known is the earliest that it can be. Setting the system's clock does not
+// move it.
+func (c *clock) known() time.Time { return c.floor.Add(time.Since(c.started)) }
 
 // look asks the system whether its clock is kept right.
 func (c *clock) look() { c.synced.Store(c.real && clockDisciplined()) }
@@ -82,8 +85,7 @@ func (c *clock) look() { c.synced.Store(c.real && clockDisciplined()) }
 // something keeps right, or one with a battery that set the system's and does
 // not lag behind what is known.
 func (c *clock) source() replica.ClockSource {
-	now := c.system()
-	lags := c.floor.Add(now.Sub(c.started)).After(now)
+	lags := c.known().After(c.system())
 	if c.synced.Load() || c.real && !lags && clockHasBattery() {
 		return replica.ClockSynced
 	}

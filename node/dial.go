@@ -151,6 +151,7 @@ func (p *peers) dial(ctx context.Context, key record.Key, f found) {
 		}
 	}
 	p.mu.Unlock()
+	p.poke() // there is room for another
 	if err != nil && ctx.Err() == nil {
 		p.log.Debug("reaching a box failed", "peer", key.String(), "error", err)
 	}

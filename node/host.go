@@ -201,7 +201,7 @@ func newTransport(key crypto.PrivKey, limits network.ResourceManager) (*tcp.TcpT
 	if hasAES() {
 		security = []sec.SecureTransport{viaTLS, viaNoise}
 	}
-	up, err := upgrader.New(security, muxers, nil, limits, nil)
+	up, err := upgrader.New(security, muxers, nil, limits, newDoor())
 	if err != nil {
 		return nil, fmt.Errorf("upgrader: %w", err)
 	}

@@ -2,11 +2,16 @@ package node
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/control"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/x/rate"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 
 	"boucan/replica"
 )
@@ -26,20 +31,49 @@ func newResourceManager(p Profile) (network.ResourceManager, error) {
 			Memory: rcmgr.LimitVal64(p.NetworkMemory),
 		},
 	}
-	perHost := []rcmgr.ConnLimitPerSubnet{{ConnCount: 16, PrefixLength: 32}}
-	perHost6 := []rcmgr.ConnLimitPerSubnet{{ConnCount: 16, PrefixLength: 128}}
-	arrivals := &rate.Limiter{SubnetRateLimiter: rate.SubnetLimiter{
-		IPv4SubnetLimits: []rate.SubnetLimit{{PrefixLength: 32, Limit: rate.Limit{RPS: 1, Burst: 32}}},
-		IPv6SubnetLimits: []rate.SubnetLimit{{PrefixLength: 128, Limit: rate.Limit{RPS: 1, Burst: 32}}},
-		GracePeriod:      time.Minute,
-	}}
+	perHost := []rcmgr.ConnLimitPerSubnet{{ConnCount: perAddress, PrefixLength: 32}}
+	perHost6 := []rcmgr.ConnLimitPerSubnet{{ConnCount: perAddress, PrefixLength: 128}}
 	m, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(own.Build(scaled)), rcmgr.WithMetricsDisabled(),
-		rcmgr.WithLimitPerSubnet(perHost, perHost6), rcmgr.WithConnRateLimiters(arrivals))
+		rcmgr.WithLimitPerSubnet(perHost, perHost6),
+		rcmgr.WithConnRateLimiters(&rate.Limiter{})) // see door
 	if err != nil {
 		return nil, fmt.Errorf("resource manager: %w", err)
 	}
 	return m, nil
 }
+
+// perAddress is how many connections with one address there are at once, those
+// being made included.
+const perAddress = 2 * dialsAtOnce
+
+// door lets strangers in at a limited rate for each address. What this node
+// begins is not limited: libp2p's own limiter counts that too, and whoever
+// announced many boxes at another's address would keep us from that one.
+type door struct{ arrivals rate.Limiter }
+
+func newDoor() *door {
+	each := rate.Limit{RPS: 1, Burst: 32}
+	return &door{arrivals: rate.Limiter{SubnetRateLimiter: rate.SubnetLimiter{
+		IPv4SubnetLimits: []rate.SubnetLimit{{PrefixLength: 32, Limit: each}},
+		IPv6SubnetLimits: []rate.SubnetLimit{{PrefixLength: 128, Limit: each}},
+		GracePeriod:      time.Minute,
+	}}}
+}
+
+// InterceptAccept implements connmgr.ConnectionGater, as do the following.
+func (d *door) InterceptAccept(c network.ConnMultiaddrs) bool {
+	ip, err := manet.ToIP(c.RemoteMultiaddr())
+	if err != nil {
+		return false
+	}
+	addr, ok := netip.AddrFromSlice(ip)
+	return ok && d.arrivals.Allow(addr.Unmap())
+}
+
+func (d *door) InterceptPeerDial(peer.ID) bool                                           { return true }
+func (d *door) InterceptAddrDial(peer.ID, ma.Multiaddr) bool                             { return true }
+func (d *door) InterceptSecured(network.Direction, peer.ID, network.ConnMultiaddrs) bool { return true }
+func (d *door) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason)          { return true, 0 }
 
 // recordLimits is how much the set of records may hold. A file's record takes
 // some 700 bytes of memory here, in the set and in the catalogue. One author has
