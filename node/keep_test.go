@@ -117,7 +117,7 @@ func TestAnOperatorsFileOutlivesAnothersOffer(t *testing.T) {
 	b.drop("guest.txt", "a guest")
 	a.drop("guest.txt", "a guest")
 	eventually(t, "b has both records of each", func() bool { return b.node.records.Count(record.KindFile) == 4 })
-	a.stop() // nobody gives the bytes back
+	a.stop()                         // nobody gives the bytes back
 	b = b.startLater(fileLife + day) // while it is off, all records run out
 	eventually(t, "b offers its operator's file again", func() bool { return b.has("same.txt") })
 	eventually(t, "and the guest is gone", func() bool { return len(b.folder()) == 1 })
