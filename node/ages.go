@@ -12,6 +12,7 @@ import (
 type ages struct {
 	blocks [][]*entry // none is empty
 	count  int
+	row    func(*entry) row
 }
 
 // ageBlock is the most entries of one block.
@@ -34,9 +35,9 @@ func (a *ages) place(o *offer) (block, at int) {
 		return 0, 0
 	}
 	// The last block that does not begin behind o.
-	block = sort.Search(len(a.blocks), func(i int) bool { return newer(a.blocks[i][0].oldest(), o) > 0 })
+	block = sort.Search(len(a.blocks), func(i int) bool { return newer(a.blocks[i][0].first, o) > 0 })
 	block = max(block-1, 0)
-	at, _ = slices.BinarySearchFunc(a.blocks[block], o, func(e *entry, o *offer) int { return newer(e.oldest(), o) })
+	at, _ = slices.BinarySearchFunc(a.blocks[block], o, func(e *entry, o *offer) int { return newer(e.first, o) })
 	return block, at
 }
 
@@ -46,23 +47,26 @@ func (a *ages) insert(e *entry) {
 		a.blocks = append(a.blocks, []*entry{e})
 		return
 	}
-	b, at := a.place(e.oldest())
-	block := slices.Insert(a.blocks[b], at, e)
-	if len(block) > ageBlock {
+	b, at := a.place(e.first)
+	if block := a.blocks[b]; len(block) == ageBlock {
 		// What comes in order fills blocks, what comes anywhere halves them.
-		cut := len(block) / 2
-		if at == len(block)-1 {
+		cut := ageBlock / 2
+		if at == ageBlock {
 			cut = at
 		}
 		a.blocks = slices.Insert(a.blocks, b+1, slices.Clone(block[cut:]))
-		clear(block[cut:])
-		block = block[:cut:cut]
+		if cut < ageBlock {
+			a.blocks[b] = slices.Clone(block[:cut])
+		}
+		if at >= cut {
+			b, at = b+1, at-cut
+		}
 	}
-	a.blocks[b] = block
+	a.blocks[b] = slices.Insert(a.blocks[b], at, e)
 }
 
 func (a *ages) remove(e *entry) {
-	b, at := a.place(e.oldest())
+	b, at := a.place(e.first)
 	if b >= len(a.blocks) || at >= len(a.blocks[b]) || a.blocks[b][at] != e {
 		return
 	}
@@ -87,7 +91,7 @@ func (a *ages) from(offset int, rows []row) []row {
 // was, o, as many as rows has room for.
 func (a *ages) behind(o *offer, rows []row) []row {
 	b, at := a.place(o)
-	if b < len(a.blocks) && at < len(a.blocks[b]) && newer(a.blocks[b][at].oldest(), o) == 0 {
+	if b < len(a.blocks) && at < len(a.blocks[b]) && newer(a.blocks[b][at].first, o) == 0 {
 		at++
 	}
 	return a.fill(b, at, rows)
@@ -99,7 +103,7 @@ func (a *ages) fill(b, at int, rows []row) []row {
 			if len(rows) == cap(rows) {
 				return rows
 			}
-			rows = append(rows, e.row())
+			rows = append(rows, a.row(e))
 		}
 	}
 	return rows

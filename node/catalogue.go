@@ -1,8 +1,7 @@
 package node
 
 import (
-	"container/heap"
-	"strings"
+	"hash/maphash"
 	"sync"
 
 	"boucan/record"
@@ -19,81 +18,37 @@ import (
 // use.
 type catalogue struct {
 	self record.Key
+	seed maphash.Seed
 
-	mu     sync.RWMutex // guards what follows, entries and offers included
-	byID   map[record.ID]*offer
-	byCID  map[record.CID]blob
-	byName map[string]group // by folded record name
-	byAge  ages
-	names  shownNames
+	mu      sync.RWMutex // guards what follows, entries and offers included
+	byID    finder[offer]
+	byCID   finder[entry] // one entry for each blob; it has the others
+	byName  finder[entry] // the oldest entry of each folded name; it has the others
+	authors finder[author]
+	byAge   ages
+	names   shownNames
+	abouts  map[*offer]string // descriptions, folded
+	media   map[*offer]string // media types that are not as the name says
 
 	bytes    uint64 // sizes of distinct blobs added up
 	ownFiles int    // entries that this node offers
 	ownBytes uint64 // their sizes added up
 }
 
-// entry is one line of the list: a name and the bytes it stands for. Name and
-// case are those of its oldest offer.
-type entry struct {
-	key    string // folded record name
-	cid    record.CID
-	offers offerHeap // oldest first
-	tagged string    // the name shown where it is not the record's
-	nth    int       // place among the younger ones of its name
-	own    int       // how many of the offers are this node's
-	size   uint64    // as counted in ownBytes while own > 0
-}
-
-// offer is one record that offers an entry.
-type offer struct {
-	entry    *entry
-	at       int // place in the entry's offers
-	id       record.ID
-	author   record.Key
-	created  int64 // Unix milliseconds
-	expires  int64 // Unix milliseconds
-	name     string
-	media    string
-	about    string // description, folded
-	size     uint64 // bytes
-	operator bool   // an operator shares it, see fromFolder
-}
-
-// blob is the entries that stand for the same bytes.
-type blob struct {
-	size  uint64 // as counted in catalogue.bytes
-	first *entry
-	more  map[*entry]struct{} // nil where there is one only
-}
-
-// row is an entry as it was at some moment.
-type row struct {
-	name    string // as shown
-	cid     record.CID
-	size    uint64 // bytes, as the oldest record says
-	media   string
-	author  record.Key // of the oldest record
-	id      record.ID  // of the oldest record
-	created int64      // Unix milliseconds, of the oldest record
-	expires int64      // Unix milliseconds, of the longest-lived record
-
-	key, about string // what search looks at
-}
-
-// claim is one record that offers certain bytes.
-type claim struct {
-	id       record.ID
-	name     string // as the record says
-	created  int64
-	expires  int64
-	operator bool
-}
-
 func newCatalogue(self record.Key) *catalogue {
-	return &catalogue{
-		self: self, byID: make(map[record.ID]*offer), byCID: make(map[record.CID]blob),
-		byName: make(map[string]group), names: newShownNames(),
+	c := &catalogue{
+		self: self, seed: maphash.MakeSeed(), names: newShownNames(),
+		abouts: make(map[*offer]string), media: make(map[*offer]string),
 	}
+	c.byAge.row = c.row
+	c.byID.hash = func(o *offer) uint64 { return maphash.Bytes(c.seed, o.id[:]) }
+	c.byCID.hash = func(e *entry) uint64 { return maphash.Bytes(c.seed, e.cid[:]) }
+	c.authors.hash = func(a *author) uint64 { return maphash.Bytes(c.seed, a.key[:]) }
+	c.byName.hash = func(e *entry) uint64 {
+		var room [128]byte
+		return maphash.Bytes(c.seed, appendFolded(room[:0], e.first.folded()))
+	}
+	return c
 }
 
 // possible reports whether a blob of the record's CID can have the size it
@@ -103,16 +58,29 @@ func possible(f record.File) bool {
 	return f.Size <= record.MaxBlob && (f.CID.Codec() == record.CodecRaw) == (f.Size <= share.ChunkSize)
 }
 
-// older orders offers, and entries by their oldest offer.
-func (o *offer) older(p *offer) bool {
-	if o.created != p.created {
-		return o.created < p.created
-	}
-	return string(o.id[:]) < string(p.id[:])
+// The following look for something; the caller holds mu.
+
+func (c *catalogue) offer(id record.ID) *offer {
+	return c.byID.find(maphash.Bytes(c.seed, id[:]), func(o *offer) bool { return o.id == id })
 }
 
-// oldest is the offer that an entry takes its looks from.
-func (e *entry) oldest() *offer { return e.offers[0] }
+// blob returns one entry for these bytes, or nil.
+func (c *catalogue) blob(cid record.CID) *entry {
+	return c.byCID.find(maphash.Bytes(c.seed, cid[:]), func(e *entry) bool { return e.cid == cid })
+}
+
+// each calls f for the entries of a blob until it returns false.
+func (c *catalogue) each(cid record.CID, f func(*entry) bool) {
+	e := c.blob(cid)
+	if e == nil || !f(e) || e.more == nil {
+		return
+	}
+	for twin := range e.more.twins {
+		if !f(twin) {
+			return
+		}
+	}
+}
 
 // add takes a living file record in. Adding one twice changes nothing, and
 // neither does one that no bytes can fit.
@@ -121,47 +89,61 @@ func (c *catalogue) add(r *record.Record, f record.File) {
 		return
 	}
 	key := dropdir.Fold(f.Name)
-	o := &offer{
-		id: r.ID(), author: r.Author, created: r.Created, expires: r.Expires, name: f.Name, size: f.Size,
-		media: f.MediaType, operator: fromFolder(f), about: dropdir.Fold(f.Description),
+	o := &offer{id: r.ID(), created: r.Created, expires: r.Expires, size: f.Size}
+	o.setName(f.Name, key)
+	if fromFolder(f) {
+		o.is |= byOperator
 	}
-	if known := mediaType(f.Name); known == f.MediaType {
-		o.media = known // so that one string serves all
-	}
-	if key == f.Name {
-		key = f.Name // so that one string serves both
-	}
+	about := dropdir.Fold(f.Description)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, ok := c.byID[o.id]; ok {
+	if c.offer(o.id) != nil {
 		return
 	}
-	c.byID[o.id] = o
-	if e := c.byName[key].find(f.CID); e != nil {
+	if about != "" {
+		o.is |= described
+		c.abouts[o] = about
+	}
+	if f.MediaType != mediaType(f.Name) {
+		o.is |= oddMedia
+		c.media[o] = f.MediaType
+	}
+	c.byID.put(o)
+	c.sign(o, r.Author)
+	if e := c.entry(key, f.CID); e != nil {
 		c.join(e, o)
 		return
 	}
-	e := &entry{key: key, cid: f.CID}
-	o.entry = e
-	heap.Push(&e.offers, o)
-	c.count(e, o, 1)
+	e := &entry{cid: f.CID}
+	e.push(o)
 	c.addToBlob(e)
+	c.weigh(e, o, 1)
 	c.byAge.insert(e)
 	c.addToGroup(e)
 }
 
+// sign notes whose an offer is.
+func (c *catalogue) sign(o *offer, by record.Key) {
+	o.author = c.authors.find(maphash.Bytes(c.seed, by[:]), func(a *author) bool { return a.key == by })
+	if o.author == nil {
+		o.author = &author{key: by}
+		c.authors.put(o.author)
+	}
+	o.author.offers++
+}
+
 // join adds an offer to an entry that is there.
 func (c *catalogue) join(e *entry, o *offer) {
-	o.entry = e
-	if n := e.oldest().name; n == o.name {
-		o.name = n // so that one string serves all
+	if n := e.first.text; n == o.text {
+		o.text = n // so that one string serves all
 	}
-	first := o.older(e.oldest())
+	first := o.older(e.first)
+	c.unweigh(e)
 	if first {
 		c.byAge.remove(e)
 	}
-	heap.Push(&e.offers, o)
-	c.count(e, o, 1)
+	e.push(o)
+	c.weigh(e, o, 1)
 	if first {
 		c.byAge.insert(e)
 		c.regroup(e)
@@ -172,138 +154,93 @@ func (c *catalogue) join(e *entry, o *offer) {
 func (c *catalogue) remove(id record.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	o, ok := c.byID[id]
-	if !ok {
+	o := c.offer(id)
+	if o == nil {
 		return
 	}
-	delete(c.byID, id)
+	c.byID.remove(o)
+	delete(c.abouts, o)
+	delete(c.media, o)
+	if o.author.offers--; o.author.offers == 0 {
+		c.authors.remove(o.author)
+	}
 	e := o.entry
+	c.unweigh(e)
 	switch {
-	case len(e.offers) == 1:
+	case e.count() == 1:
 		c.removeFromGroup(e)
 		c.byAge.remove(e)
 		c.removeFromBlob(e)
-		c.count(e, o, -1)
-	case o.at == 0:
+	case o == e.first:
 		c.byAge.remove(e)
-		heap.Remove(&e.offers, 0)
-		c.count(e, o, -1)
+		e.pull(o)
+		c.weigh(e, o, -1)
 		c.byAge.insert(e)
 		c.regroup(e)
 	default:
-		heap.Remove(&e.offers, o.at)
-		c.count(e, o, -1)
+		e.pull(o)
+		c.weigh(e, o, -1)
 	}
 }
 
-// count keeps what this node offers itself.
-func (c *catalogue) count(e *entry, o *offer, by int) {
-	if o.author != c.self {
-		return
+// unweigh takes an entry out of the sums before it changes, weigh enters it
+// again when offer o has come to it, by being 1, or gone from it.
+func (c *catalogue) unweigh(e *entry) { c.sum(e, ^uint64(0)) }
+
+func (c *catalogue) weigh(e *entry, o *offer, by int32) {
+	if o.author.key == c.self {
+		e.own += by
 	}
-	if e.own == 0 {
-		e.size = o.size
-		c.ownFiles++
-		c.ownBytes += e.size
+	c.sum(e, 1)
+}
+
+// sum adds to the sums what the entry counts for, times 1 or, modulo 2^64, -1.
+func (c *catalogue) sum(e *entry, times uint64) {
+	if c.blob(e.cid) == e {
+		c.bytes += times * e.first.size
 	}
-	if e.own += by; e.own == 0 {
-		c.ownFiles--
-		c.ownBytes -= e.size
+	if e.own > 0 {
+		c.ownFiles += int(int64(times))
+		c.ownBytes += times * e.first.size
 	}
 }
 
 func (c *catalogue) addToBlob(e *entry) {
-	b, ok := c.byCID[e.cid]
-	switch {
-	case !ok:
-		b = blob{size: e.oldest().size, first: e}
-		c.bytes += b.size
-	default:
-		if b.more == nil {
-			b.more = make(map[*entry]struct{})
-		}
-		b.more[e] = struct{}{}
+	b := c.blob(e.cid)
+	if b == nil {
+		c.byCID.put(e)
+		return
 	}
-	c.byCID[e.cid] = b
+	x := b.extra()
+	if x.twins == nil {
+		x.twins = make(map[*entry]struct{})
+	}
+	x.twins[e] = struct{}{}
 }
 
+// removeFromBlob takes out an entry that the sums do not hold any more.
 func (c *catalogue) removeFromBlob(e *entry) {
-	b := c.byCID[e.cid]
-	if b.first != e {
-		delete(b.more, e)
+	b := c.blob(e.cid)
+	if b != e {
+		b.dropTwin(e)
 		return
 	}
-	for next := range b.more {
-		delete(b.more, next)
-		b.first = next
-		c.byCID[e.cid] = b
+	if e.more == nil || e.more.twins == nil {
+		c.byCID.remove(e)
 		return
 	}
-	delete(c.byCID, e.cid)
-	c.bytes -= b.size
-}
-
-// each calls f for the entries of a blob until it returns false.
-func (b blob) each(f func(*entry) bool) {
-	if b.first == nil || !f(b.first) {
+	for next := range e.more.twins {
+		next.extra().twins = e.more.twins
+		next.dropTwin(next)
+		c.byCID.swap(e, next)
+		c.bytes += next.first.size
 		return
 	}
-	for e := range b.more {
-		if !f(e) {
-			return
-		}
-	}
 }
 
-// offerHeap is a heap (container/heap) of an entry's offers, the oldest first.
-type offerHeap []*offer
-
-func (h offerHeap) Len() int           { return len(h) }
-func (h offerHeap) Less(i, j int) bool { return h[i].older(h[j]) }
-func (h offerHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].at, h[j].at = i, j
-}
-
-// Push and Pop are for container/heap.
-func (h *offerHeap) Push(x any) {
-	o := x.(*offer)
-	o.at = len(*h)
-	*h = append(*h, o)
-}
-
-func (h *offerHeap) Pop() any {
-	old := *h
-	o := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	return o
-}
-
-// row is the entry as it is now; the caller holds mu.
-func (e *entry) row() row {
-	o := e.oldest()
-	r := row{
-		name: o.name, cid: e.cid, size: o.size, media: o.media, author: o.author, id: o.id, created: o.created,
-		key: e.key, about: o.about,
+func (e *entry) dropTwin(twin *entry) {
+	if delete(e.more.twins, twin); len(e.more.twins) == 0 {
+		e.more.twins = nil
+		e.tidy()
 	}
-	if e.tagged != "" {
-		r.name = e.tagged
-	}
-	const enough = 64 // more records for one file are a stranger's game
-	for _, o := range e.offers[:min(len(e.offers), enough)] {
-		r.expires = max(r.expires, o.expires)
-	}
-	return r
-}
-
-// matches reports whether name, description or box of the row hold every word.
-// The words are folded; box names an author, folded.
-func (r *row) matches(words []string, box func(record.Key) string) bool {
-	for _, w := range words {
-		if !strings.Contains(r.key, w) && !strings.Contains(r.about, w) && !strings.Contains(box(r.author), w) {
-			return false
-		}
-	}
-	return true
 }

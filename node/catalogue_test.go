@@ -202,7 +202,7 @@ func TestCatalogueShowsTheSameHoweverItCameTo(t *testing.T) {
 	for id := range in {
 		c.remove(id)
 	}
-	if files, bytes := c.size(); files != 0 || bytes != 0 || len(c.byID)+len(c.byCID)+len(c.byName)+len(c.names.tagged)+len(c.names.wanted)+len(c.names.wishes)+len(c.byAge.blocks) != 0 {
+	if files, bytes := c.size(); files != 0 || bytes != 0 || c.byID.count+c.byCID.count+c.byName.count+c.authors.count+len(c.names.tagged)+len(c.names.wanted)+len(c.names.wishes)+len(c.byAge.blocks) != 0 {
 		t.Errorf("something stayed: %d entries, %d bytes", files, bytes)
 	}
 }
@@ -271,5 +271,59 @@ func TestCatalogueKnowsWhatThisNodeOffers(t *testing.T) {
 	c.remove(twice.ID())
 	if files, bytes := c.offers(); files != 0 || bytes != 0 {
 		t.Errorf("offers %d files of %d bytes", files, bytes)
+	}
+}
+
+// TestCatalogueFoldsAsTheFolderDoes: it keeps folded names only where they are
+// more than lower case.
+func TestCatalogueFoldsAsTheFolderDoes(t *testing.T) {
+	every := make([]byte, 0, 128)
+	for b := range byte(128) {
+		every = append(every, b)
+	}
+	for _, name := range []string{"IMG_0001.JPG", "plain.txt", "Ärger.txt", "ärger.txt", "A\u030angström", "\u212aelvin", "stra\u017fe", "日本.TXT", "", string(every)} {
+		var o offer
+		key := dropdir.Fold(name)
+		o.setName(name, key)
+		if got := string(appendFolded(nil, o.folded())); got != key {
+			t.Errorf("%q folds to %q, want %q", name, got, key)
+		}
+		if !o.hasKey(key) || o.name() != name {
+			t.Errorf("%q: is %q and does not have the key %q", name, o.name(), key)
+		}
+		if o.hasKey(key+"x") || len(key) > 0 && o.hasKey(key[1:]) {
+			t.Errorf("%q has a key that is not its own", name)
+		}
+	}
+}
+
+// TestCatalogueKeepsWhatFewRecordsSay: descriptions, and media types that are
+// not as the name says.
+func TestCatalogueKeepsWhatFewRecordsSay(t *testing.T) {
+	seed := make([]byte, ed25519.SeedSize)
+	c := newCatalogue(record.Key{})
+	say := func(minute int, media, about string) record.ID {
+		f := record.File{Name: "Tale.txt", Size: 3, MediaType: media, Description: about, CID: record.NewCID(record.CodecRaw, sha256.Sum256([]byte("abc")))}
+		r, err := record.Sign(ed25519.NewKeyFromSeed(seed), record.Draft{Created: time.Date(2026, 1, 1, 0, minute, 0, 0, time.UTC), Life: time.Hour, Body: f})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.add(r, f)
+		return r.ID()
+	}
+	first := say(1, "application/odd", "Of a Whale")
+	say(2, "text/plain", "")
+	if r, _ := c.find("tale.TXT"); r.media != "application/odd" || r.about != "of a whale" {
+		t.Errorf("found %q %q", r.media, r.about)
+	}
+	if _, n := c.searchPage("WHALE", func(record.Key) string { return "" }, 0, 1); n != 1 {
+		t.Errorf("%d found by their description", n)
+	}
+	c.remove(first)
+	if r, _ := c.find("tale.TXT"); r.media != "text/plain" || r.about != "" {
+		t.Errorf("after it went: %q %q", r.media, r.about)
+	}
+	if len(c.abouts)+len(c.media) != 0 {
+		t.Error("something stayed")
 	}
 }

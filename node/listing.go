@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"strings"
 
 	"boucan/record"
@@ -45,7 +46,7 @@ func (c *catalogue) all(visit func(*row) bool) {
 // search calls visit for every entry whose name, description or box holds every
 // word of text, newest first, until it returns false.
 func (c *catalogue) search(text string, box func(record.Key) string, visit func(*row) bool) {
-	words := strings.Fields(dropdir.Fold(text))
+	words := bytes.Fields([]byte(dropdir.Fold(text)))
 	boxes := make(map[record.Key]string)
 	folded := func(k record.Key) string {
 		name, ok := boxes[k]
@@ -55,7 +56,8 @@ func (c *catalogue) search(text string, box func(record.Key) string, visit func(
 		}
 		return name
 	}
-	c.all(func(r *row) bool { return !r.matches(words, folded) || visit(r) })
+	var scratch []byte
+	c.all(func(r *row) bool { return !r.matches(words, folded, &scratch) || visit(r) })
 }
 
 // searchPage returns up to limit of the rows that match, beginning offset from
@@ -80,14 +82,14 @@ func (c *catalogue) find(name string) (row, bool) {
 	key := dropdir.Fold(name)
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	e := c.byName[key].oldest
+	e := c.named(key)
 	if e == nil {
 		e = c.names.tagged[key]
 	}
 	if e == nil {
 		return row{}, false
 	}
-	return e.row(), true
+	return c.row(e), true
 }
 
 // offered returns the entry for these bytes under the name of a record.
@@ -95,8 +97,8 @@ func (c *catalogue) offered(cid record.CID, name string) (row, bool) {
 	key := dropdir.Fold(name)
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	if e := c.byName[key].find(cid); e != nil {
-		return e.row(), true
+	if e := c.entry(key, cid); e != nil {
+		return c.row(e), true
 	}
 	return row{}, false
 }
@@ -106,8 +108,8 @@ func (c *catalogue) first(cid record.CID) (row, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	var oldest *entry
-	c.byCID[cid].each(func(e *entry) bool {
-		if oldest == nil || e.oldest().older(oldest.oldest()) {
+	c.each(cid, func(e *entry) bool {
+		if oldest == nil || e.first.older(oldest.first) {
 			oldest = e
 		}
 		return true
@@ -115,14 +117,14 @@ func (c *catalogue) first(cid record.CID) (row, bool) {
 	if oldest == nil {
 		return row{}, false
 	}
-	return oldest.row(), true
+	return c.row(oldest), true
 }
 
 // mentions reports whether any living record names these bytes.
 func (c *catalogue) mentions(cid record.CID) bool {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.byCID[cid].first != nil
+	return c.blob(cid) != nil
 }
 
 // own lists the living records of this node that offer these bytes, and whether
@@ -130,23 +132,19 @@ func (c *catalogue) mentions(cid record.CID) bool {
 func (c *catalogue) own(cid record.CID) (mine []claim, others bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	c.byCID[cid].each(func(e *entry) bool {
-		others = others || e.own < len(e.offers)
+	c.each(cid, func(e *entry) bool {
+		others = others || int(e.own) < e.count()
 		if e.own == 0 {
 			return true
 		}
-		for _, o := range e.offers {
-			if o.author == c.self {
+		for o := range e.offers() {
+			if o.author.key == c.self {
 				mine = append(mine, o.claim())
 			}
 		}
 		return true
 	})
 	return mine, others
-}
-
-func (o *offer) claim() claim {
-	return claim{id: o.id, name: o.name, created: o.created, expires: o.expires, operator: o.operator}
 }
 
 // maxSizes is how many sizes that records claim for one blob are passed on. All
@@ -163,14 +161,14 @@ func (c *catalogue) sizes(cid record.CID, f func(size uint64, name string, from 
 	}
 	var list []said
 	c.mu.RLock()
-	c.byCID[cid].each(func(e *entry) bool {
-		for _, o := range e.offers {
+	c.each(cid, func(e *entry) bool {
+		for o := range e.offers() {
 			known := false
 			for _, s := range list {
 				known = known || s.size == o.size
 			}
 			if !known {
-				list = append(list, said{o.size, o.name, o.author})
+				list = append(list, said{o.size, o.name(), o.author.key})
 			}
 			if len(list) == maxSizes {
 				return false
@@ -191,7 +189,7 @@ func (c *catalogue) ending(before int64) []claim {
 	c.all(func(r *row) bool {
 		c.mu.RLock()
 		defer c.mu.RUnlock()
-		if e := c.byName[r.key].find(r.cid); e != nil && e.own > 0 {
+		if e := c.entry(dropdir.Fold(r.said), r.cid); e != nil && e.own > 0 {
 			due = append(due, e.ending(c.self, before)...)
 		}
 		return true
@@ -201,9 +199,10 @@ func (c *catalogue) ending(before int64) []claim {
 
 func (e *entry) ending(self record.Key, before int64) []claim {
 	last := make(map[string]*offer) // by name as spelled
-	for _, o := range e.offers {
-		if o.author == self && o.operator && (last[o.name] == nil || last[o.name].expires < o.expires) {
-			last[o.name] = o
+	for o := range e.offers() {
+		name := o.name()
+		if o.author.key == self && o.is&byOperator != 0 && (last[name] == nil || last[name].expires < o.expires) {
+			last[name] = o
 		}
 	}
 	var due []claim

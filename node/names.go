@@ -2,6 +2,7 @@ package node
 
 import (
 	"container/heap"
+	"hash/maphash"
 
 	"boucan/record"
 	"boucan/share/dropdir"
@@ -13,12 +14,6 @@ import (
 // Where somebody's file is really called what another would show, that one
 // carries more of its CID.
 
-// group is the entries of one folded name.
-type group struct {
-	oldest *entry
-	rest   *younger // nil where there is one only
-}
-
 // younger is the entries of one folded name but the oldest: a heap
 // (container/heap) of them, the oldest first.
 type younger struct {
@@ -26,14 +21,20 @@ type younger struct {
 	byCID map[record.CID]*entry
 }
 
-// find returns the group's entry for a blob, or nil.
-func (g group) find(cid record.CID) *entry {
+// named returns the oldest entry of a folded name, or nil; the caller holds mu.
+func (c *catalogue) named(key string) *entry {
+	return c.byName.find(maphash.String(c.seed, key), func(e *entry) bool { return e.first.hasKey(key) })
+}
+
+// entry returns the entry of a folded name for a blob, or nil; the caller holds
+// mu.
+func (c *catalogue) entry(key string, cid record.CID) *entry {
+	e := c.named(key)
 	switch {
-	case g.oldest == nil:
-	case g.oldest.cid == cid:
-		return g.oldest
-	case g.rest != nil:
-		return g.rest.byCID[cid]
+	case e == nil || e.cid == cid:
+		return e
+	case e.younger() != nil:
+		return e.younger().byCID[cid]
 	}
 	return nil
 }
@@ -54,79 +55,104 @@ func newShownNames() shownNames {
 
 // addToGroup gives a new entry its name; the caller holds mu.
 func (c *catalogue) addToGroup(e *entry) {
-	g, ok := c.byName[e.key]
-	if !ok {
-		c.byName[e.key] = group{oldest: e}
-		if t := c.names.tagged[e.key]; t != nil {
+	key := e.key()
+	oldest := c.named(key)
+	if oldest == nil {
+		c.byName.put(e)
+		if t := c.names.tagged[key]; t != nil {
 			c.retag(t)
 		}
 		return
 	}
-	if g.rest == nil {
-		g.rest = &younger{byCID: make(map[record.CID]*entry)}
+	if e.first.older(oldest.first) {
+		c.lead(oldest, e)
+		e, oldest = oldest, e
 	}
-	if e.oldest().older(g.oldest.oldest()) {
-		e, g.oldest = g.oldest, e
-	}
-	c.byName[e.key] = g
-	g.rest.add(e)
+	oldest.addYounger(e)
 	c.retag(e)
 }
 
 // removeFromGroup takes an entry out; the oldest of what is left has the name.
 func (c *catalogue) removeFromGroup(e *entry) {
-	g := c.byName[e.key]
-	if g.oldest != e {
-		g.rest.remove(e)
+	key := e.key()
+	oldest := c.named(key)
+	switch {
+	case oldest != e:
+		oldest.dropYounger(e)
 		c.untag(e)
-	} else if g.rest == nil {
-		delete(c.byName, e.key)
-		c.freed(e.key)
-		return
-	} else {
-		g.oldest = g.rest.heap[0]
-		g.rest.remove(g.oldest)
-		c.untag(g.oldest)
+	case e.younger() == nil:
+		c.byName.remove(e)
+		c.freed(key)
+	default:
+		next := e.younger().heap[0]
+		e.dropYounger(next)
+		c.lead(e, next)
+		c.untag(next)
 	}
-	if len(g.rest.heap) == 0 {
-		g.rest = nil
-	}
-	c.byName[e.key] = g
 }
 
 // regroup is called when an entry's oldest offer is another one.
 func (c *catalogue) regroup(e *entry) {
-	g := c.byName[e.key]
-	if g.rest == nil {
+	oldest := c.named(e.key())
+	rest := oldest.younger()
+	if rest == nil {
 		return
 	}
-	if g.oldest != e {
-		heap.Fix(&g.rest.heap, e.nth)
+	if oldest != e {
+		heap.Fix(&rest.heap, int(e.nth))
 	}
-	first := g.rest.heap[0]
-	if first.oldest().older(g.oldest.oldest()) {
-		g.rest.remove(first)
+	if first := rest.heap[0]; first.first.older(oldest.first) {
+		oldest.dropYounger(first)
+		c.lead(oldest, first)
 		c.untag(first)
-		g.oldest, first = first, g.oldest
-		g.rest.add(first)
-		c.byName[e.key] = g
-		c.retag(first)
+		first.addYounger(oldest)
+		c.retag(oldest)
+		oldest = first
 	}
-	if e != g.oldest {
+	if e != oldest {
 		c.retag(e) // it may be spelled otherwise
+	}
+}
+
+// lead makes next the oldest of a name, with all the younger ones. The old one
+// is in no group then.
+func (c *catalogue) lead(old, next *entry) {
+	c.byName.swap(old, next)
+	if rest := old.younger(); rest != nil {
+		next.extra().rest = rest
+		old.more.rest = nil
+		old.tidy()
+	}
+}
+
+func (e *entry) addYounger(young *entry) {
+	x := e.extra()
+	if x.rest == nil {
+		x.rest = &younger{byCID: make(map[record.CID]*entry)}
+	}
+	heap.Push(&x.rest.heap, young)
+	x.rest.byCID[young.cid] = young
+}
+
+func (e *entry) dropYounger(young *entry) {
+	rest := e.more.rest
+	heap.Remove(&rest.heap, int(young.nth))
+	if delete(rest.byCID, young.cid); len(rest.heap) == 0 {
+		e.more.rest = nil
+		e.tidy()
 	}
 }
 
 // retag chooses the name that one of a group's younger entries shows.
 func (c *catalogue) retag(e *entry) {
 	c.untag(e)
-	o := e.oldest()
+	o := e.first
 	text := e.cid.String()
 	for _, tag := range []string{e.cid.Short(), text[len(text)-12:], text, o.id.String()[:32]} {
-		e.tagged = dropdir.Tagged(o.name, tag)
-		key := dropdir.Fold(e.tagged)
-		_, real := c.byName[key]
-		if _, taken := c.names.tagged[key]; !real && !taken {
+		shown := dropdir.Tagged(o.name(), tag)
+		e.extra().tagged = shown
+		key := dropdir.Fold(shown)
+		if _, taken := c.names.tagged[key]; !taken && c.named(key) == nil {
 			c.names.tagged[key] = e
 			return
 		}
@@ -137,7 +163,7 @@ func (c *catalogue) retag(e *entry) {
 
 // untag takes back what an entry shows beside its record's name.
 func (c *catalogue) untag(e *entry) {
-	if e.tagged == "" {
+	if e.tagged() == "" {
 		return
 	}
 	for _, key := range c.names.wishes[e] {
@@ -147,8 +173,9 @@ func (c *catalogue) untag(e *entry) {
 		}
 	}
 	delete(c.names.wishes, e)
-	key := dropdir.Fold(e.tagged)
-	e.tagged = ""
+	key := dropdir.Fold(e.more.tagged)
+	e.more.tagged = ""
+	e.tidy()
 	if c.names.tagged[key] == e {
 		delete(c.names.tagged, key)
 		c.freed(key)
@@ -171,30 +198,20 @@ func (n *shownNames) wish(key string, e *entry) {
 	n.wishes[e] = append(n.wishes[e], key)
 }
 
-func (y *younger) add(e *entry) {
-	heap.Push(&y.heap, e)
-	y.byCID[e.cid] = e
-}
-
-func (y *younger) remove(e *entry) {
-	heap.Remove(&y.heap, e.nth)
-	delete(y.byCID, e.cid)
-}
-
 // entryHeap is a heap (container/heap), the oldest first.
 type entryHeap []*entry
 
 func (h entryHeap) Len() int           { return len(h) }
-func (h entryHeap) Less(i, j int) bool { return h[i].oldest().older(h[j].oldest()) }
+func (h entryHeap) Less(i, j int) bool { return h[i].first.older(h[j].first) }
 func (h entryHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].nth, h[j].nth = i, j
+	h[i].nth, h[j].nth = int32(i), int32(j)
 }
 
 // Push and Pop are for container/heap.
 func (h *entryHeap) Push(x any) {
 	e := x.(*entry)
-	e.nth = len(*h)
+	e.nth = int32(len(*h))
 	*h = append(*h, e)
 }
 
