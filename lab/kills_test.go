@@ -32,7 +32,9 @@ func TestTwoHundredKills(t *testing.T) {
 	var crowd sync.WaitGroup
 	t.Cleanup(func() { leave(); crowd.Wait() })
 	for n, b := range boxes {
-		crowd.Go(func() { dropAll(ctx, b, saved, tried, Input{Seed: 70}, fmt.Sprintf("note %d", n), 3000, 25*time.Millisecond) })
+		crowd.Go(func() {
+			dropAll(ctx, b, saved, tried, Input{Seed: 70}, fmt.Sprintf("note %d", n), 3000, 25*time.Millisecond)
+		})
 	}
 	crowd.Go(func() { dropAll(ctx, boxes[0], saved, tried, Input{Seed: 71}, "film", 24<<20, 3*time.Second) })
 

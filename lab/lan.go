@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -99,7 +100,7 @@ func (h *Host) Cut() {
 	run(h.lan.t, "ip", "-n", h.lan.prefix+"br", "link", "set", h.port(), "nomaster")
 }
 
-// Heal puts the host's port back on the bridge.
+// Heal puts the host's port back on the bridge, after Cut or Split.
 func (h *Host) Heal() {
 	h.lan.t.Helper()
 	run(h.lan.t, "ip", "-n", h.lan.prefix+"br", "link", "set", h.port(), "master", "br0")
@@ -110,6 +111,18 @@ func (l *Lan) Isolate(hosts ...*Host) {
 	l.t.Helper()
 	for _, h := range hosts {
 		run(l.t, "ip", "netns", "exec", l.prefix+"br", "bridge", "link", "set", "dev", h.port(), "isolated", "on")
+	}
+}
+
+// Split puts hosts on a second bridge: they reach one another and nobody else,
+// until Heal.
+func (l *Lan) Split(hosts ...*Host) {
+	l.t.Helper()
+	br := l.prefix + "br"
+	run(l.t, "ip", "-n", br, "link", "add", "br1", "type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0")
+	run(l.t, "ip", "-n", br, "link", "set", "br1", "up")
+	for _, h := range hosts {
+		run(l.t, "ip", "-n", br, "link", "set", h.port(), "master", "br1")
 	}
 }
 
@@ -127,6 +140,37 @@ func (l *Lan) Fast() {
 	for _, h := range l.Hosts {
 		run(l.t, "tc", "-n", h.NS, "qdisc", "del", "dev", "eth0", "root")
 	}
+}
+
+// Lossy drops so many of a hundred frames at random, both ways, on the bridge
+// (nft(8)); 0 ends it.
+func (l *Lan) Lossy(percent int) {
+	l.t.Helper()
+	br := l.prefix + "br"
+	if percent == 0 {
+		run(l.t, "ip", "netns", "exec", br, "nft", "delete", "table", "bridge", "loss")
+		return
+	}
+	rules := filepath.Join(l.t.TempDir(), "loss.nft")
+	text := fmt.Sprintf("table bridge loss {\n chain pass {\n  type filter hook forward priority 0\n  numgen random mod 100 < %d drop\n }\n}\n", percent)
+	if err := os.WriteFile(rules, []byte(text), 0o600); err != nil {
+		l.t.Fatal(err)
+	}
+	run(l.t, "ip", "netns", "exec", br, "nft", "-f", rules)
+}
+
+// Sent is how many bytes have left the host by its cable (sysfs, statistics/tx_bytes).
+func (h *Host) Sent() int64 {
+	h.lan.t.Helper()
+	text, err := exec.Command("ip", "netns", "exec", h.NS, "cat", "/sys/class/net/eth0/statistics/tx_bytes").Output()
+	if err != nil {
+		h.lan.t.Fatal(err)
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil {
+		h.lan.t.Fatal(err)
+	}
+	return n
 }
 
 func (h *Host) port() string { return "p" + strconv.Itoa(h.N) }

@@ -29,7 +29,7 @@ func prepareAndRun(m *testing.M) (int, error) {
 	if os.Geteuid() != 0 {
 		return 0, fmt.Errorf("the lab makes network namespaces and must run as root")
 	}
-	for _, tool := range []string{"ip", "tc", "bridge", "unshare", "sysctl", "sh", "hostname"} {
+	for _, tool := range []string{"ip", "tc", "bridge", "unshare", "sysctl", "sh", "hostname", "nft"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return 0, err
 		}
