@@ -79,11 +79,16 @@ type transfers struct {
 	turns      int       // taken
 	turnQueue  []*source // waiting for one
 	pausedTo   time.Time // nothing is asked for before
+	pauseErr   error     // why
 	pauses     int       // in a row
 	roomlessTo time.Time // until queue.roomBelow holds
 	roomless   int       // times in a row
 	tidied     time.Time
 	runs       bool
+
+	demands    map[record.CID]*demand // what is read while it comes
+	demandList []*demand              // the same, the one to be served next first
+	nReaders   int                    // of them all
 }
 
 // cut is how long a peer that sent wrong bytes is not asked for anything.
@@ -103,9 +108,10 @@ func newTransfers(b *Blobs) *transfers {
 		b: b, log: b.log, serve: newServer(b),
 		slabs: make(chan *slab, slabCount), tasks: make(chan task), landed: make(chan *slab, slabCount),
 		// every pull has at most one of its two tasks waiting
-		disk: make(chan func(context.Context), maxPulls), wake: make(chan struct{}, 1), giant: make(chan struct{}, 1),
+		disk: make(chan func(context.Context), maxPulls+maxDemands), wake: make(chan struct{}, 1), giant: make(chan struct{}, 1),
 		q: newQueue(), peers: map[record.Key]*source{}, cuts: newBounded[record.Key, cut](maxPeers),
 		pulls: map[record.CID]*pull{}, holds: map[*wish]hold{}, sessions: map[*session]struct{}{},
+		demands: map[record.CID]*demand{},
 	}
 	for range slabCount {
 		t.slabs <- &slab{}
@@ -147,7 +153,11 @@ func (b *Blobs) Want(ws ...Wanted) {
 func (t *transfers) add(w Wanted) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.q.add(w)
+	err := t.q.add(w)
+	if n := t.q.wishes[w.CID]; n != nil {
+		n.standing = true
+	}
+	return err
 }
 
 // Unwant stops wanting blobs and forgets what has landed of them.
@@ -183,6 +193,7 @@ func (b *Blobs) Wanting() (blobs, room int) {
 func (t *transfers) forget(w *wish) {
 	t.q.remove(w)
 	delete(t.holds, w)
+	t.stir(w.cid)
 }
 
 // Transfers lists what is being fetched, at most 256: first what has begun to
@@ -263,6 +274,7 @@ func (b *Blobs) PeerDown(peer record.Key) {
 	}
 	t.leaveTurns(s)
 	t.giveUpSlot(s)
+	t.stirAll()
 }
 
 // Serve answers what a peer asks on one stream, until the stream or ctx ends. It

@@ -146,3 +146,16 @@ func (b *Blobs) PartialFiles(t testing.TB) []record.CID {
 	}
 	return cids
 }
+
+const (
+	MaxDemands = maxDemands
+	MaxReaders = maxReaders
+	GoneWait   = goneWait
+	StartWait  = startWait
+	ReadWait   = readWait
+	UrgentLate = urgentLate
+	LingerTime = lingerTime
+)
+
+// NewManifest makes a manifest of any leaves.
+func NewManifest(size int64, leaves []byte) Manifest { return newManifest(size, leaves) }

@@ -144,6 +144,7 @@ func (t *transfers) endWrite(p *pull, i int, err error) {
 	delete(p.late, i)
 	if err == nil {
 		p.left--
+		t.shows(p.w.cid)
 	} else {
 		p.have.clear(i)
 		p.end = max(p.end, endKeep)

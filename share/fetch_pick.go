@@ -43,6 +43,7 @@ func (t *transfers) pick(s *session, now time.Time) []*job {
 	if p.src.slot < 0 {
 		return nil
 	}
+	p.urgent()
 	p.hot()
 	for nothing := 0; nothing < int(classes) && p.room > 0 && len(p.jobs) < p.most; {
 		c := s.turnOf
@@ -80,14 +81,16 @@ func (p *picker) add(j *job) {
 
 // wish adds the first question about a wish, if that is possible now.
 func (p *picker) wish(w *wish) bool {
+	return (w.class == classWhole || p.startable(w)) && p.ask(w)
+}
+
+// ask is wish for one that may be started.
+func (p *picker) ask(w *wish) bool {
 	if len(p.jobs) >= p.most {
 		return false
 	}
 	j := &job{kind: itemWhole, w: w, cost: w.size + itemCost}
 	if w.class != classWhole {
-		if !p.startable(w) {
-			return false
-		}
 		p.t.starting++
 		j.kind, j.cost = itemManifest, int64(Chunks(w.size))*leafSize+itemCost
 	}
@@ -233,6 +236,9 @@ func (s *source) answered(right bool, now time.Time) {
 func (t *transfers) anything(src *source, now time.Time) bool {
 	if src.slot < 0 {
 		return false
+	}
+	if t.urgentFor(src, now) {
+		return true
 	}
 	for _, cid := range src.hot {
 		if w := t.q.wishes[cid]; w != nil && t.q.free(w) && t.q.able(src, w) {

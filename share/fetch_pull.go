@@ -97,7 +97,7 @@ func (p *pull) putBack(i int) {
 
 // begin opens a pull for a wish whose manifest has been verified. t.mu is held.
 func (t *transfers) begin(w *wish, m Manifest) {
-	if w.dropped || w.pull != nil || t.pulls[w.cid] != nil || len(t.pulls) >= maxPulls {
+	if w.dropped || w.pull != nil || t.pulls[w.cid] != nil || len(t.pulls) >= t.mostPulls(w) {
 		return
 	}
 	p := &pull{w: w, m: m, moved: time.Now(), left: m.Chunks(), busy: true}
@@ -106,6 +106,15 @@ func (t *transfers) begin(w *wish, m Manifest) {
 	t.open[w.class] = append(t.open[w.class], p)
 	t.leafBytes += int64(len(m.Leaves))
 	t.disk <- func(context.Context) { t.startPull(p) } // has room for every pull
+}
+
+// mostPulls is how many pulls there may be before one for w is opened.
+// t.mu is held.
+func (t *transfers) mostPulls(w *wish) int {
+	if t.demands[w.cid] != nil {
+		return maxPulls + maxDemands
+	}
+	return maxPulls
 }
 
 // startPull opens or resumes the partial file.
@@ -137,6 +146,7 @@ func (t *transfers) startPull(p *pull) {
 	p.moved = time.Now()
 	t.settlePull(p)
 	t.q.release(p.w)
+	t.stir(p.w.cid)
 }
 
 // settlePull hands a pull to the disk that is whole or has ended and that
@@ -203,6 +213,7 @@ func (t *transfers) closed(p *pull) {
 	*open = slices.DeleteFunc(*open, func(o *pull) bool { return o == p })
 	t.leafBytes -= int64(len(p.m.Leaves))
 	p.w.pull = nil
+	t.stir(p.w.cid)
 	t.q.release(p.w)
 	if w := t.q.wishes[p.w.cid]; w != nil {
 		t.q.release(w)
@@ -224,6 +235,9 @@ func (t *transfers) endPull(p *pull, end pullEnd) {
 func (t *transfers) failed(w *wish, err error, msg string) {
 	if w.dropped {
 		return
+	}
+	if d := t.demands[w.cid]; d != nil && !errors.Is(err, errHere) {
+		defer t.failDemand(d, err)
 	}
 	switch {
 	case errors.Is(err, errHere):
@@ -265,7 +279,10 @@ func (t *transfers) pause(err error) {
 	if time.Now().Before(t.pausedTo) {
 		return
 	}
-	t.pausedTo = time.Now().Add(spread(backoff(firstPause, lastPause, t.pauses)))
+	t.pausedTo, t.pauseErr = time.Now().Add(spread(backoff(firstPause, lastPause, t.pauses))), err
+	for _, d := range slices.Clone(t.demandList) {
+		t.failDemand(d, err)
+	}
 	t.pauses++
 	switch {
 	case t.pauses > 1: // said before, and nothing has been stored since

@@ -28,6 +28,7 @@ func (s *session) read(ctx context.Context) {
 		t.q.release(j.w)
 	}
 	s.jobs = nil
+	t.stirAll()
 	close(s.gone)
 }
 
@@ -190,6 +191,7 @@ func (s *session) readManifest(ctx context.Context, j *job) error {
 		t.liedSize(j.w, size)
 		return nil
 	}
+	t.shows(j.w.cid)
 	t.begin(j.w, m)
 	return nil
 }
@@ -281,6 +283,7 @@ func (t *transfers) refused(s *session, j *job, why frameKind) {
 	s.src.proven = true
 	t.settle(s, j, false)
 	t.q.release(j.w)
+	t.stir(j.w.cid)
 	s.used = time.Now()
 	if s.out <= s.window/2 {
 		s.src.poke()
@@ -292,6 +295,9 @@ func (t *transfers) liedSize(w *wish, size int64) {
 	t.log.Warn("a record lies about the size of its blob; it is not fetched", "blobs", 1)
 	delete(t.holds, w)
 	t.q.lied(w, size)
+	if t.q.wishes[w.cid] == nil {
+		t.failDemand(t.demands[w.cid], ErrLied)
+	}
 	t.wakeAll()
 }
 
@@ -310,6 +316,7 @@ func (t *transfers) cutOff(s *session, msg string, err error) {
 // asked neither for this blob again nor, for a while, for anything. t.mu is held.
 func (t *transfers) wrong(s *session, w *wish, chunk int) {
 	t.q.setBad(s.src.key, w.cid, false)
+	t.stir(w.cid)
 	if s.closing {
 		return
 	}

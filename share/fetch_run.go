@@ -67,10 +67,16 @@ func (t *transfers) watch(ctx context.Context, sources *sync.WaitGroup) {
 	defer tick.Stop()
 	for {
 		t.startSources(ctx, sources)
+		soon := make(<-chan time.Time) // never
+		if t.demanded() {
+			soon = time.After(urgentTick)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.wake:
+		case now := <-soon:
+			t.lookUrgent(now)
 		case now := <-tick.C:
 			t.look(now)
 			t.tidy(now)
@@ -135,7 +141,7 @@ func (t *transfers) ready(src *source) (wait time.Duration, ready bool) {
 	case now.Before(t.pausedTo):
 		t.leaveTurns(src)
 	case t.anything(src, now):
-		if t.takeTurn(src, 0, now) {
+		if t.takeTurn(src, 0, now, t.urgentFor(src, now)) {
 			return 0, true
 		}
 	default:
@@ -168,7 +174,7 @@ func (t *transfers) look(now time.Time) {
 		t.q.releaseAll()
 	}
 	for _, p := range t.pulls {
-		if p.ready && p.asked == 0 && p.writing == 0 && now.Sub(p.moved) > parkTime {
+		if p.ready && p.asked == 0 && p.writing == 0 && now.Sub(p.moved) > parkTime && t.demands[p.w.cid] == nil {
 			t.endPull(p, endKeep)
 		}
 	}
@@ -198,21 +204,26 @@ func (t *transfers) lookLate(s *session, now time.Time) {
 		if j.taken || (age < lateTime && !t.fasterIdle(s, j.w)) || !t.q.others(s.src, j.w) {
 			continue
 		}
-		j.taken = true
-		if j.kind != itemRange {
-			j.w.asked--
-			t.q.no(s.src, j.w)
-		} else if p := j.p; p.ready {
-			if p.late == nil {
-				p.late = map[int]*source{}
-			}
-			for i := j.first; i < j.first+j.count; i++ {
-				p.late[i] = s.src
-				p.putBack(i)
-			}
-		}
-		t.q.release(j.w)
+		t.askOthers(s, j)
 	}
+}
+
+// askOthers lets others be asked for what a session still owes. t.mu is held.
+func (t *transfers) askOthers(s *session, j *job) {
+	j.taken = true
+	if j.kind != itemRange {
+		j.w.asked--
+		t.q.no(s.src, j.w)
+	} else if p := j.p; p.ready {
+		if p.late == nil {
+			p.late = map[int]*source{}
+		}
+		for i := j.first; i < j.first+j.count; i++ {
+			p.late[i] = s.src
+			p.putBack(i)
+		}
+	}
+	t.q.release(j.w)
 }
 
 // fasterIdle reports whether a source that is not busy gave at least four times

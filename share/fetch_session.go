@@ -194,7 +194,7 @@ func (t *transfers) ask(s *session, now time.Time) ([]byte, []*job) {
 		}
 		return nil, nil
 	}
-	if !src.proven && len(s.jobs) > 0 || !t.takeTurn(src, s.out, now) {
+	if !src.proven && len(s.jobs) > 0 || !t.takeTurn(src, s.out, now, t.urgentFor(src, now)) {
 		return nil, nil
 	}
 	jobs := t.pick(s, now)
@@ -290,9 +290,18 @@ func (t *transfers) waitTime(src *source, now time.Time) time.Duration {
 // takeTurn reports whether a source that owes out bytes may be asked: only so
 // many peers are asked at a time, so that the slow do not hold all buffers. One
 // that may not has its place in the queue, and is poked when it is its turn.
-// t.mu is held.
-func (t *transfers) takeTurn(src *source, out int64, now time.Time) bool {
+// What somebody waits for is urgent and keeps its turn, or gets one beside the
+// others. t.mu is held.
+func (t *transfers) takeTurn(src *source, out int64, now time.Time, urgent bool) bool {
+	most := maxTurns
+	if urgent {
+		most += urgentTurns
+	}
 	if src.turn {
+		if urgent {
+			src.turnAt = now
+			return true
+		}
 		if len(t.turnQueue) == 0 || now.Sub(src.turnAt) < turnTime {
 			return true
 		}
@@ -301,7 +310,11 @@ func (t *transfers) takeTurn(src *source, out int64, now time.Time) bool {
 		}
 		t.endTurn(src)
 	}
-	if t.turns < maxTurns {
+	if t.turns < most {
+		if src.waits {
+			src.waits = false
+			t.turnQueue = without(t.turnQueue, src)
+		}
 		t.turns++
 		src.turn, src.turnAt = true, now
 		return true
@@ -325,7 +338,7 @@ func (t *transfers) endTurn(src *source) {
 	}
 	src.turn = false
 	t.turns--
-	if len(t.turnQueue) > 0 {
+	if len(t.turnQueue) > 0 && t.turns < maxTurns {
 		next := t.turnQueue[0]
 		t.turnQueue = t.turnQueue[1:]
 		t.turns++

@@ -44,17 +44,18 @@ const middleSize = 32 << 20
 
 // wish is one wanted blob.
 type wish struct {
-	cid     record.CID
-	from    record.Key
-	class   class
-	asked   uint8 // questions about it that are out: whole blobs and manifests
-	held    bool  // not to be asked for yet, see transfers.hold
-	dropped bool  // no longer in the queue
-	size    int64
-	name    string
-	seq     uint64
-	told    uint64 // slots of the sources that do not have it, this round
-	pull    *pull  // its chunks, once the manifest is known
+	cid      record.CID
+	from     record.Key
+	class    class
+	asked    uint8 // questions about it that are out: whole blobs and manifests
+	held     bool  // not to be asked for yet, see transfers.hold
+	standing bool  // wanted by Want, not only by a reader
+	dropped  bool  // no longer in the queue
+	size     int64
+	name     string
+	seq      uint64
+	told     uint64 // slots of the sources that do not have it, this round
+	pull     *pull  // its chunks, once the manifest is known
 }
 
 func (w *wish) wanted() Wanted {
@@ -113,7 +114,12 @@ func (w Wanted) possible() error {
 // add puts a blob at the end of its lane. A blob that is wanted already stays
 // where it is; a record by another author says who else has it, and another size
 // for it is kept in case the first is a lie.
-func (q *queue) add(w Wanted) error {
+func (q *queue) add(w Wanted) error { return q.addUpTo(maxWanted, w) }
+
+// addAhead is add for a blob that somebody waits for; it finds room.
+func (q *queue) addAhead(w Wanted) error { return q.addUpTo(maxWanted+maxDemands, w) }
+
+func (q *queue) addUpTo(most int, w Wanted) error {
 	if err := w.possible(); err != nil {
 		return err
 	}
@@ -128,7 +134,7 @@ func (q *queue) add(w Wanted) error {
 		}
 		return nil
 	}
-	if len(q.wishes) >= maxWanted {
+	if len(q.wishes) >= most {
 		return errManyWanted
 	}
 	q.seq++
@@ -173,7 +179,10 @@ func (q *queue) lied(w *wish, size int64) {
 	q.truths.put(w.cid, size)
 	for _, r := range rivals {
 		if r.Size == size {
-			_ = q.add(r) // it was possible and is of the right size; room has just been made
+			_ = q.addAhead(r) // it was possible and is of the right size; room has just been made
+			if n := q.wishes[r.CID]; n != nil {
+				n.standing = w.standing
+			}
 		}
 	}
 }

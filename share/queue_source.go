@@ -141,6 +141,17 @@ func (q *queue) no(s *source, w *wish) {
 	}
 }
 
+// askAnew lets everybody be asked for w that said no to it in this round.
+func (q *queue) askAnew(w *wish) {
+	for _, s := range q.sources {
+		if s != nil && w.told&s.bit() != 0 {
+			w.told &^= s.bit()
+			s.told--
+		}
+	}
+	q.release(w)
+}
+
 // has notes that s said to have a blob, and reports whether that is of use.
 func (q *queue) has(s *source, cid record.CID) bool {
 	w := q.wishes[cid]
