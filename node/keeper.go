@@ -75,7 +75,7 @@ func (k *keeper) decide(ctx context.Context, cids []record.CID) error {
 // want asks for blobs that are not here. They are guests from before the
 // asking on.
 func (k *keeper) want(cids []record.CID) error {
-	if len(cids) == 0 {
+	if len(cids) == 0 || k.copyNothing {
 		return nil
 	}
 	if err := k.guests.mark(cids...); err != nil {

@@ -47,6 +47,8 @@ type library struct {
 	changed *broadcast
 	log     *slog.Logger
 
+	copyNothing bool // see Config
+
 	// offering holds one token while it is looked up whether a file is offered,
 	// and offered.
 	offering chan struct{}
@@ -69,7 +71,7 @@ type endedOffer struct {
 func newLibrary(n *Node) *library {
 	return &library{
 		key: n.key, clock: n.clock, records: n.records, names: newCatalogue(n.key.Key()),
-		guests: guests{n.db.Table(store.Node)}, drops: newDrops(), changed: n.changed, log: n.log,
+		guests: guests{n.db.Table(store.Node)}, drops: newDrops(), changed: n.changed, log: n.log, copyNothing: n.config.copyNothing,
 		offering: make(chan struct{}, 1), ready: make(chan struct{}, 1), touched: make(map[record.CID]struct{}),
 	}
 }

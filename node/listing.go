@@ -182,6 +182,33 @@ func (c *catalogue) sizes(cid record.CID, f func(size uint64, name string, from 
 	}
 }
 
+// maxAuthors is how many records are looked at for who offers a blob.
+const maxAuthors = 64
+
+// offerers calls f for each of up to maxAuthors records that offer these bytes,
+// with when it was made in Unix milliseconds.
+func (c *catalogue) offerers(cid record.CID, f func(key record.Key, created int64)) {
+	type said struct {
+		key     record.Key
+		created int64
+	}
+	var list []said
+	c.mu.RLock()
+	c.each(cid, func(e *entry) bool {
+		for o := range e.offers() {
+			if len(list) == maxAuthors {
+				return false
+			}
+			list = append(list, said{o.author.key, o.created})
+		}
+		return true
+	})
+	c.mu.RUnlock()
+	for _, s := range list {
+		f(s.key, s.created)
+	}
+}
+
 // ending lists the records by which this node's operator offers a file and
 // which end by the time before, unless another that does the same lives longer.
 func (c *catalogue) ending(before int64) []claim {

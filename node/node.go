@@ -49,7 +49,8 @@ type Config struct {
 	// that it is told.
 	Logger *slog.Logger
 
-	system func() time.Time // the system's clock; nil for the real one
+	system      func() time.Time // the system's clock; nil for the real one
+	copyNothing bool             // a test's box that fetches only what is asked for
 }
 
 // Node is one box. Open makes it, Run serves it, and it cannot be used again

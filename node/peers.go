@@ -194,6 +194,17 @@ func (p *peers) name(key record.Key) string {
 	return ""
 }
 
+// seen reports whether a box is connected, and how long ago it was seen last.
+func (p *peers) seen(key record.Key) (connected bool, ago time.Duration, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n, ok := p.all[key]
+	if !ok || !n.connected && n.lastSeen.IsZero() {
+		return false, 0, false
+	}
+	return n.connected, time.Since(n.lastSeen), true
+}
+
 // connected counts the boxes connected now.
 func (p *peers) connected() int {
 	p.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"boucan/chat"
 	"boucan/record"
@@ -45,7 +46,7 @@ func (n *Node) landed() map[record.CID]int64 {
 func (n *Node) webFile(r *row, landed map[record.CID]int64) webui.File {
 	file := webui.File{
 		ID: r.id, CID: r.cid, Name: r.name, Size: int64(r.size), MediaType: r.media,
-		Added: timeOf(r.created), From: n.boxRef(r.author), Here: n.blobs.Has(r.cid),
+		Added: timeOf(r.created), From: n.boxRef(r.author, r.created), Here: n.blobs.Has(r.cid),
 	}
 	if !file.Here {
 		file.Landed = landed[r.cid]
@@ -53,8 +54,32 @@ func (n *Node) webFile(r *row, landed map[record.CID]int64) webui.File {
 	return file
 }
 
-func (n *Node) boxRef(key record.Key) webui.BoxRef {
-	return webui.BoxRef{ID: key, Name: n.boxName(key), Self: key == n.key.Key()}
+// boxRef names the author of a record made at the time created, Unix
+// milliseconds, and says when it was last heard of.
+func (n *Node) boxRef(key record.Key, created int64) webui.BoxRef {
+	ref := webui.BoxRef{ID: key, Name: n.boxName(key), Self: key == n.key.Key()}
+	ref.Near, ref.Seen = n.lastSeen(key, created)
+	return ref
+}
+
+// lastSeen reports whether a box is connected, and when it was last heard of: when
+// it was here, when it made its newest card, or a record at the time created, Unix
+// milliseconds. The last two are known after a restart too. Nothing is written
+// down for it.
+func (n *Node) lastSeen(key record.Key, created int64) (near bool, at time.Time) {
+	now := n.clock.Now()
+	at = timeOf(created)
+	if spoke, ok := n.records.Spoke(key); ok && spoke.After(at) {
+		at = spoke
+	}
+	near, ago, ok := n.peers.seen(key)
+	if here := now.Add(-ago); ok && here.After(at) {
+		at = here
+	}
+	if near || key == n.key.Key() || at.After(now) {
+		at = now
+	}
+	return near, at.Truncate(time.Minute)
 }
 
 // boxName is what people call a box: this one's own name, else what its card
@@ -97,6 +122,38 @@ func (f files) Drop(ctx context.Context, name string, r io.Reader, o webui.DropO
 	return webui.Dropped{File: f.n.webFile(&listed, nil), Already: d.Already}, nil
 }
 
+func (f files) Fetch(ctx context.Context, cid record.CID) (webui.Content, webui.File, error) {
+	r, ok := f.n.library.names.first(cid)
+	if !ok {
+		return nil, webui.File{}, webui.ErrUnknown
+	}
+	content, err := f.n.library.fetch(ctx, cid)
+	listed := f.n.webFile(&r, f.n.landed())
+	if err != nil {
+		listed.From = f.n.likeliest(cid, listed.From)
+		return nil, listed, webError(err)
+	}
+	listed.Size = content.File().Size // which the record may have got wrong
+	if content.Here() != nil {        // it came at once, and the system can send it by itself
+		if file, _, err := f.n.blobs.Open(cid); err == nil {
+			content.Close()
+			return file, listed, nil
+		}
+	}
+	return content, listed, nil
+}
+
+// likeliest is the box most lately heard of among those that offer a blob, which
+// this one does not have.
+func (n *Node) likeliest(cid record.CID, best webui.BoxRef) webui.BoxRef {
+	n.library.names.offerers(cid, func(key record.Key, created int64) {
+		if ref := n.boxRef(key, created); !ref.Self && (best.Self || ref.Seen.After(best.Seen)) {
+			best = ref
+		}
+	})
+	return best
+}
+
 func (f files) Open(_ context.Context, cid record.CID) (*os.File, webui.File, error) {
 	r, ok := f.n.library.names.first(cid)
 	if !ok {
@@ -115,7 +172,8 @@ func (f files) Open(_ context.Context, cid record.CID) (*os.File, webui.File, er
 func webError(err error) error {
 	for _, same := range []struct{ from, to error }{
 		{share.ErrFull, webui.ErrFull}, {share.ErrTooLarge, webui.ErrTooLarge}, {share.ErrAway, webui.ErrAway},
-		{share.ErrNotHere, webui.ErrNotHere}, {share.ErrChanged, webui.ErrNotHere},
+		{share.ErrNotHere, webui.ErrNotHere}, {share.ErrChanged, webui.ErrNotHere}, {share.ErrSlow, webui.ErrNotHere},
+		{share.ErrBusy, webui.ErrBusy}, {share.ErrRefused, webui.ErrRemoved}, {share.ErrLied, webui.ErrLied},
 		{store.ErrFull, webui.ErrFull}, {replica.ErrFull, webui.ErrFull}, {replica.ErrQuota, webui.ErrFull},
 	} {
 		if errors.Is(err, same.from) {

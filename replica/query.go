@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"sync"
+	"time"
 
 	"boucan/record"
 )
@@ -146,6 +147,7 @@ type cards struct {
 type card struct {
 	body    record.Card
 	ok      bool
+	created int64 // Unix milliseconds
 	expires int64 // Unix milliseconds
 }
 
@@ -186,21 +188,34 @@ func (c *cards) keep(k record.Key, read card, changes int) {
 // Card returns the newest living card of a node. It reads the disk once and answers
 // from memory until something changes.
 func (s *Set) Card(author record.Key) (record.Card, bool) {
+	c := s.card(author)
+	return c.body, c.ok
+}
+
+// Spoke is when a node made its newest living card, by its own clock; false where
+// there is none. Cards travel, so that this tells of a node that was never met,
+// and they outlive a restart.
+func (s *Set) Spoke(author record.Key) (time.Time, bool) {
+	c := s.card(author)
+	return time.UnixMilli(c.created), c.ok
+}
+
+func (s *Set) card(author record.Key) card {
 	kept, ok, changes := s.cards.get(author)
 	if ok && (!kept.ok || kept.expires > s.millis()) {
-		return kept.body, kept.ok
+		return kept
 	}
 	recs, err := s.newest(cardPrefix(author), Cursor{}, 1)
 	if err != nil {
 		s.logger.Error("card of a node cannot be read", "error", err)
-		return record.Card{}, false
+		return card{}
 	}
 	read := card{}
 	if len(recs) > 0 {
 		if read.body, err = recs[0].Card(); err == nil {
-			read.ok, read.expires = true, recs[0].Expires
+			read.ok, read.created, read.expires = true, recs[0].Created, recs[0].Expires
 		}
 	}
 	s.cards.keep(author, read, changes)
-	return read.body, read.ok
+	return read
 }

@@ -36,7 +36,8 @@ type (
 		Kind   string `json:"kind"`
 		Added  string `json:"added"`
 		From   apiRef `json:"from"`
-		State  string `json:"state"` // here, coming, away
+		State  string `json:"state"` // here, coming, near, away
+		Seen   string `json:"seen,omitempty"`
 		Landed int64  `json:"landed"`
 		URL    string `json:"url"`
 	}
@@ -164,11 +165,15 @@ func (s *Server) apiFiles(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) apiFile(f File) apiFileJSON {
-	return apiFileJSON{
+	out := apiFileJSON{
 		ID: f.ID.String(), CID: f.CID.String(), Name: f.Name, Size: f.Size, Kind: kindOf(f.Name, f.MediaType), Added: stamp(f.Added),
 		From:  apiRef{ID: f.From.ID.String(), Name: boxLabel(f.From), Self: f.From.Self},
 		State: stateOf(f), Landed: f.Landed, URL: fileURL(f),
 	}
+	if out.State == "away" && !f.From.Self && !f.From.Seen.IsZero() {
+		out.Seen = stamp(f.From.Seen)
+	}
+	return out
 }
 
 func apiOutcomes(outcomes []outcome) apiResults {

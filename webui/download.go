@@ -22,6 +22,9 @@ const contentPolicy = "default-src 'none'; img-src 'self'; media-src 'self'; sty
 const pdfPolicy = "default-src 'none'; object-src 'self'; img-src 'self'; style-src 'unsafe-inline'; " +
 	"frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
+// copyBytes is how much of what comes from another box is passed on at a time.
+const copyBytes = 64 << 10
+
 // download answers GET /f/{cid}/{name}. The name is for people and for the
 // saved file; the CID alone says which bytes.
 func (s *Server) download(w http.ResponseWriter, r *http.Request) {
@@ -30,10 +33,10 @@ func (s *Server) download(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, ErrUnknown)
 		return
 	}
-	f, file, err := s.files.Open(r.Context(), cid)
+	f, file, err := s.open(r, cid)
 	if err != nil {
 		if errors.Is(err, ErrNotHere) {
-			err = &notHereError{box: boxLabel(file.From)}
+			err = &notHereError{file.From}
 		}
 		s.fail(w, r, err)
 		return
@@ -56,7 +59,7 @@ func (s *Server) download(w http.ResponseWriter, r *http.Request) {
 	if contentType == pdfType {
 		h.Set("Content-Security-Policy", pdfPolicy)
 	}
-	h.Set("ETag", `"`+cid.String()+`"`)
+	h.Set("ETag", tagOf(cid))
 	// The bytes of a CID never change, but they may be taken down: ask again,
 	// and be told 304.
 	h.Set("Cache-Control", "private, no-cache")
@@ -66,13 +69,39 @@ func (s *Server) download(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(&pacedWriter{ResponseWriter: w, rc: rc}, r, "", time.Time{}, f)
 }
 
-func sniff(f *os.File) (string, error) {
+// open opens a file here, or on another box while it comes. Where the client has
+// the bytes already, nobody else is asked for them.
+func (s *Server) open(r *http.Request, cid record.CID) (Content, File, error) {
+	f, file, err := s.files.Open(r.Context(), cid)
+	switch {
+	case err == nil:
+		return f, file, nil
+	case !errors.Is(err, ErrNotHere):
+		return nil, file, err
+	case r.Header.Get("If-None-Match") == tagOf(cid):
+		return unread{}, file, nil // which is answered with 304
+	}
+	return s.files.Fetch(r.Context(), cid)
+}
+
+// tagOf is the ETag of the bytes of a CID.
+func tagOf(cid record.CID) string { return `"` + cid.String() + `"` }
+
+// unread is the content of a file that the client has already.
+type unread struct{}
+
+func (unread) Read([]byte) (int, error)       { return 0, io.EOF }
+func (unread) Seek(int64, int) (int64, error) { return 0, nil }
+func (unread) Close() error                   { return nil }
+
+func sniff(f Content) (string, error) {
 	head := make([]byte, 512)
-	n, err := f.ReadAt(head, 0)
-	if err != nil && err != io.EOF {
+	n, err := io.ReadFull(f, head)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 		return "", err
 	}
-	return sniffed(head[:n]), nil
+	_, err = f.Seek(0, io.SeekStart)
+	return sniffed(head[:n]), err
 }
 
 // pacedWriter sends a file in steps of stepBytes, each with a deadline of its
@@ -86,8 +115,11 @@ type pacedWriter struct {
 func (p *pacedWriter) ReadFrom(r io.Reader) (n int64, err error) {
 	to, ok := p.ResponseWriter.(io.ReaderFrom)
 	from, limited := r.(*io.LimitedReader)
-	if !ok || !limited {
-		return io.Copy(struct{ io.Writer }{p.ResponseWriter}, r)
+	if !limited {
+		return io.Copy(struct{ io.Writer }{p}, r)
+	}
+	if _, file := from.R.(*os.File); !ok || !file {
+		return io.CopyBuffer(struct{ io.Writer }{p}, r, make([]byte, copyBytes))
 	}
 	for from.N > 0 {
 		_ = p.rc.SetWriteDeadline(time.Now().Add(stepTime))
@@ -100,6 +132,13 @@ func (p *pacedWriter) ReadFrom(r io.Reader) (n int64, err error) {
 		}
 	}
 	return n, nil
+}
+
+// Write gives each piece a deadline of its own: what comes from another box may
+// have been waited for.
+func (p *pacedWriter) Write(b []byte) (int, error) {
+	_ = p.rc.SetWriteDeadline(time.Now().Add(stepTime))
+	return p.ResponseWriter.Write(b)
 }
 
 // Unwrap lets http.ResponseController reach the connection.

@@ -3,11 +3,16 @@ package webui_test
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"boucan/record"
 	"boucan/webui"
@@ -130,13 +135,31 @@ func TestHostileNamesInHeaders(t *testing.T) {
 
 func TestFilesThatAreNotHere(t *testing.T) {
 	s := start(t, webui.Options{})
-	away := webui.File{ID: membox.ID(), CID: membox.CID(7), Name: "far.txt", From: webui.BoxRef{ID: membox.Key(2), Name: "Le <Phare>"}}
+	seen := time.Now().Add(-3*time.Hour - time.Minute)
+	away := webui.File{ID: membox.ID(), CID: membox.CID(7), Name: "far.txt", From: webui.BoxRef{ID: membox.Key(2), Name: "Le <Phare>", Seen: seen}}
 	s.Add(away)
-	a := s.get(t, at(away)).wants(t, 503, "Le &lt;Phare&gt;", "still on")
+	a := s.get(t, at(away)+"?dl=1&lang=en").wants(t, 503, "Le &lt;Phare&gt;", "last seen \u20683 h ago", "No box in reach", `href="/f/`+away.CID.String()+`/far.txt?dl=1&amp;lang=en"`)
 	if a.Header.Get("Retry-After") == "" || strings.Contains(a.Header.Get("Cache-Control"), "immutable") {
 		t.Errorf("headers %v", a.Header)
 	}
 	s.get(t, at(away), "Accept", "application/json").wants(t, 503, `"code":"not_here"`)
+	s.get(t, at(away), "If-None-Match", `"`+away.CID.String()+`"`).wants(t, 304)
+	s.get(t, at(away), "Accept-Language", "fr").wants(t, 503, "Hors de portée", "vue \u2068il y a 3 h")
+	s.get(t, at(away), "Accept-Language", "ar").wants(t, 503, `dir="rtl"`)
+	own := webui.File{ID: membox.ID(), CID: membox.CID(9), Name: "own.txt", From: webui.BoxRef{ID: membox.Key(1), Name: "self", Self: true, Seen: seen}}
+	s.Add(own)
+	s.get(t, at(own)).wants(t, 503, "No box in reach").lacks(t, "last seen")
+	for _, c := range []struct {
+		err    error
+		status int
+		say    string
+	}{
+		{webui.ErrBusy, 503, "Many people"}, {webui.ErrFull, 507, "no room"}, {webui.ErrRemoved, 410, "Whoever keeps this box"},
+		{webui.ErrLied, 404, "not the one that was announced"}, {webui.ErrTooLarge, 413, "larger"}, {webui.ErrNotHere, 503, "No box in reach"},
+	} {
+		s.Far(func(record.CID) (webui.Content, error) { return nil, fmt.Errorf("fetch: %w", c.err) })
+		s.get(t, at(away)).wants(t, c.status, c.say)
+	}
 	s.get(t, "/f/"+membox.CID(8).String()+"/x").wants(t, 404, "Nothing here")
 	for _, bad := range []string{"x", "..", strings.Repeat("b", 5000), "bafk%00", strings.ToUpper(away.CID.String())} {
 		if a := s.get(t, "/f/"+bad+"/x"); a.StatusCode != 404 && a.StatusCode != 307 {
@@ -162,5 +185,102 @@ func TestManyReadersAtOnce(t *testing.T) {
 		if !<-done {
 			t.Error("a reader got other bytes")
 		}
+	}
+}
+
+// far is a file that comes from another box: it notes where it was read, and may
+// break off.
+type far struct {
+	*bytes.Reader
+	breakAt int64 // the place from which on it fails, 0 for never
+
+	mu     sync.Mutex
+	closed int
+	reads  []int64
+}
+
+func (f *far) Read(p []byte) (int, error) {
+	at, _ := f.Seek(0, io.SeekCurrent)
+	f.mu.Lock()
+	f.reads = append(f.reads, at)
+	f.mu.Unlock()
+	if f.breakAt > 0 && at+int64(len(p)) > f.breakAt {
+		if at >= f.breakAt {
+			return 0, errors.New("nobody has the rest")
+		}
+		p = p[:f.breakAt-at]
+	}
+	return f.Reader.Read(p)
+}
+
+func (f *far) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed++
+	return nil
+}
+
+// What comes from another box is served like what is here: whole, in parts, under
+// its own name and tag, and only what is asked for is read.
+func TestDownloadWhileItComes(t *testing.T) {
+	s := start(t, webui.Options{})
+	data := make([]byte, 3<<20+17)
+	rand.Read(data)
+	file := webui.File{ID: membox.ID(), CID: membox.CID(7), Name: "film.mp4", Size: 5, From: webui.BoxRef{ID: membox.Key(2), Name: "Le Phare"}}
+	s.Add(file)
+	var last *far
+	s.Far(func(record.CID) (webui.Content, error) {
+		last = &far{Reader: bytes.NewReader(data)}
+		return last, nil
+	})
+	whole := s.get(t, at(file)).wants(t, 200)
+	if whole.body != string(data) || whole.ContentLength != int64(len(data)) || whole.Header.Get("Accept-Ranges") != "bytes" || whole.Header.Get("Content-Type") != "video/mp4" {
+		t.Fatalf("%d bytes came, of %d: %v", len(whole.body), len(data), whole.Header)
+	}
+	etag := whole.Header.Get("ETag")
+	if part := s.get(t, at(file), "Range", "bytes=2000000-2000099").wants(t, 206); part.body != string(data[2000000:2000100]) {
+		t.Error("a part differs")
+	}
+	for _, at := range last.reads {
+		if at < 2000000 || at > 2000100 {
+			t.Errorf("%d was read for a part from 2000000 on", at)
+		}
+	}
+	if part := s.get(t, at(file), "Range", "bytes=-7").wants(t, 206); part.body != string(data[len(data)-7:]) {
+		t.Error("the end differs")
+	}
+	s.get(t, at(file), "Range", "bytes=1-1", "If-Range", etag).wants(t, 206)
+	s.get(t, at(file), "Range", "bytes=1-1", "If-Range", `"other"`).wants(t, 200)
+	s.get(t, at(file), "Range", "bytes=99999999-").wants(t, 416)
+	if head := s.do(t, "HEAD", at(file), nil).wants(t, 200); head.body != "" || head.ContentLength != int64(len(data)) || len(last.reads) != 0 {
+		t.Error("HEAD is wrong, or reads")
+	}
+	if last.closed != 1 {
+		t.Errorf("closed %d times", last.closed)
+	}
+	plain := webui.File{ID: membox.ID(), CID: membox.CID(8), Name: "words", From: file.From}
+	s.Add(plain)
+	s.Far(func(record.CID) (webui.Content, error) { return &far{Reader: bytes.NewReader([]byte("words"))}, nil })
+	if a := s.get(t, at(plain)).wants(t, 200); a.body != "words" || a.Header.Get("Content-Type") != "text/plain; charset=utf-8" {
+		t.Errorf("%q, %v", a.body, a.Header)
+	}
+}
+
+// A download that breaks off in the middle is seen to: the connection ends
+// before what was promised.
+func TestDownloadThatBreaksOff(t *testing.T) {
+	s := start(t, webui.Options{})
+	file := webui.File{ID: membox.ID(), CID: membox.CID(7), Name: "film.mp4"}
+	s.Add(file)
+	s.Far(func(record.CID) (webui.Content, error) {
+		return &far{Reader: bytes.NewReader(make([]byte, 1<<20)), breakAt: 300_000}, nil
+	})
+	resp, err := http.Get(s.http.URL + at(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if n, err := io.Copy(io.Discard, resp.Body); !errors.Is(err, io.ErrUnexpectedEOF) || n > 300_000 || resp.ContentLength != 1<<20 {
+		t.Errorf("%d bytes of %d, %v", n, resp.ContentLength, err)
 	}
 }

@@ -82,6 +82,9 @@ func (h *sum) file(f File) {
 	for _, n := range []int64{f.Size, f.Landed, f.Added.UnixMilli()} {
 		h.number(n)
 	}
+	if stateOf(f) == "away" {
+		h.number(f.From.Seen.Unix() / 60)
+	}
 	if f.From.Self {
 		h.number(1)
 	}

@@ -108,7 +108,8 @@ type fileView struct {
 	ID, URL, Save, Folder, Base, Short string
 	Kind, KindName, Size, Age, When    string
 	From                               string // empty where it is this box
-	State                              string // here, coming or away
+	Seen, SeenAge                      string // when that was last heard of; empty where it is not known
+	State                              string // here, coming, near or away
 	Percent                            int
 }
 
@@ -293,6 +294,9 @@ func (f frame) file(file File) fileView {
 	}
 	if !file.From.Self {
 		v.From = boxLabel(file.From)
+		if !file.From.Seen.IsZero() {
+			v.Seen, v.SeenAge = stamp(file.From.Seen), f.Age(file.From.Seen, f.now)
+		}
 	}
 	if file.Size > 0 {
 		v.Percent = int(min(99, file.Landed*100/file.Size))
@@ -300,13 +304,16 @@ func (f frame) file(file File) fileView {
 	return v
 }
 
-// stateOf says where the bytes are: here, coming, or away on another box.
+// stateOf says where the bytes are: here, coming, on a box that is near, or away
+// on one that is not.
 func stateOf(file File) string {
 	switch {
 	case file.Here:
 		return "here"
 	case file.Landed > 0:
 		return "coming"
+	case file.From.Near:
+		return "near"
 	}
 	return "away"
 }

@@ -25,7 +25,19 @@ type Files interface {
 	// closes them. A real *os.File lets the kernel send it. It fails with
 	// ErrUnknown, ErrNotHere (the File is then filled in all the same), ErrAway.
 	Open(ctx context.Context, cid record.CID) (*os.File, File, error)
+	// Fetch opens the bytes of a listed file that Open does not find here: they
+	// are got from another box while they are read, those first where the reader
+	// is, and kept. It returns when a box has shown to have them; Read waits for
+	// each part, and fails where nobody has it any more. It fails with ErrUnknown,
+	// ErrNotHere, ErrRemoved, ErrLied, ErrFull, ErrTooLarge, ErrAway or ErrBusy; in
+	// all but the first the File is filled in. The content ends with ctx, and the
+	// caller closes it.
+	Fetch(ctx context.Context, cid record.CID) (Content, File, error)
 }
+
+// Content is the bytes of a file that may still be on their way. It is for one
+// goroutine.
+type Content interface{ io.ReadSeekCloser }
 
 // Query asks for one page of the list. Offset and Limit are never negative and
 // Limit is at most MaxPage.
@@ -57,8 +69,10 @@ type File struct {
 // BoxRef names a box beside something that came from it.
 type BoxRef struct {
 	ID   record.Key
-	Name string // may be empty where it is not known yet
-	Self bool   // it is this box
+	Name string    // may be empty where it is not known yet
+	Self bool      // it is this box
+	Near bool      // it is connected now
+	Seen time.Time // when it was last heard of, to the minute; zero where it is not known
 }
 
 // DropOptions is what is known of a drop before its bytes.
@@ -79,11 +93,13 @@ type Dropped struct {
 
 // The ways in which Files refuses. Implementations wrap them as they like.
 var (
-	ErrFull     = errors.New("no room left")                  // 507: the reserve would be touched
-	ErrTooLarge = errors.New("file is larger than it may be") // 413
-	ErrAway     = errors.New("storage is away")               // 503: the stick was pulled
-	ErrNotHere  = errors.New("file is on another box")        // 503: listed, not copied yet
-	ErrUnknown  = errors.New("no such file")                  // 404
+	ErrFull     = errors.New("no room left")                   // 507: the reserve would be touched
+	ErrTooLarge = errors.New("file is larger than it may be")  // 413
+	ErrAway     = errors.New("storage is away")                // 503: the stick was pulled
+	ErrNotHere  = errors.New("file is on another box")         // 503: listed, not copied yet
+	ErrUnknown  = errors.New("no such file")                   // 404
+	ErrRemoved  = errors.New("file was removed from this box") // 410: listed, and not fetched again
+	ErrLied     = errors.New("record lies about its file")     // 404: nothing is as long as it says
 )
 
 // Rooms is the chat. It is called from many goroutines at once.
@@ -138,7 +154,7 @@ var (
 	ErrRoom    = errors.New("no such room")
 	ErrEmpty   = errors.New("message is empty")
 	ErrTooLong = errors.New("message is too long")
-	ErrBusy    = errors.New("too many listeners")
+	ErrBusy    = errors.New("too many at once")
 )
 
 // TooFastError refuses a message that came too soon.

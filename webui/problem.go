@@ -17,6 +17,8 @@ const (
 	codeAway      = "away"
 	codeNotHere   = "not_here"
 	codeUnknown   = "unknown"
+	codeRemoved   = "removed"
+	codeLied      = "lied"
 	codeRoom      = "room"
 	codeEmpty     = "empty"
 	codeTooLong   = "too_long"
@@ -36,7 +38,7 @@ type problem struct {
 	code   string
 	status int
 	wait   time.Duration // when to come back; 0 where that does not help
-	box    string        // codeNotHere: the box that has it, where known
+	from   BoxRef        // codeNotHere: the box that had it, where known
 }
 
 var (
@@ -53,9 +55,9 @@ func problemOf(err error) problem {
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &fast):
-		return problem{codeTooFast, http.StatusTooManyRequests, fast.Wait, ""}
+		return problem{code: codeTooFast, status: http.StatusTooManyRequests, wait: fast.Wait}
 	case errors.As(err, &here):
-		return problem{codeNotHere, http.StatusServiceUnavailable, 30 * time.Second, here.box}
+		return problem{codeNotHere, http.StatusServiceUnavailable, notHereWait, here.from}
 	case errors.As(err, &large), errors.Is(err, ErrTooLarge):
 		return problem{code: codeTooLarge, status: http.StatusRequestEntityTooLarge}
 	}
@@ -65,8 +67,10 @@ func problemOf(err error) problem {
 	}{
 		{ErrFull, problem{code: codeFull, status: http.StatusInsufficientStorage}},
 		{ErrAway, problem{code: codeAway, status: http.StatusServiceUnavailable, wait: time.Minute}},
-		{ErrNotHere, problem{code: codeNotHere, status: http.StatusServiceUnavailable, wait: 30 * time.Second}},
+		{ErrNotHere, problem{code: codeNotHere, status: http.StatusServiceUnavailable, wait: notHereWait}},
 		{ErrUnknown, problem{code: codeUnknown, status: http.StatusNotFound}},
+		{ErrRemoved, problem{code: codeRemoved, status: http.StatusGone}},
+		{ErrLied, problem{code: codeLied, status: http.StatusNotFound}},
 		{ErrRoom, problem{code: codeRoom, status: http.StatusNotFound}},
 		{ErrEmpty, problem{code: codeEmpty, status: http.StatusUnprocessableEntity}},
 		{ErrTooLong, problem{code: codeTooLong, status: http.StatusRequestEntityTooLarge}},
@@ -84,8 +88,11 @@ func problemOf(err error) problem {
 	return problem{code: codeInternal, status: http.StatusInternalServerError}
 }
 
+// notHereWait is when to ask again for a file that no box in reach has.
+const notHereWait = 30 * time.Second
+
 // notHereError is an ErrNotHere that knows which box has the file.
-type notHereError struct{ box string }
+type notHereError struct{ from BoxRef }
 
 func (e *notHereError) Error() string        { return ErrNotHere.Error() }
 func (e *notHereError) Is(target error) bool { return target == ErrNotHere }
@@ -111,28 +118,32 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, p problem) {
 	lang := s.languages.of(r)
 	if wantsJSON(r) {
 		s.writeJSON(w, r, p.status, apiError{apiProblem{
-			Code: p.code, Message: lang.problem(p), RetryAfter: seconds(p.wait),
+			Code: p.code, Message: lang.problem(p, s.now()), RetryAfter: seconds(p.wait),
 		}})
 		return
 	}
-	v := problemView{frame: s.frame(r, lang), Title: lang.T("problem.title." + p.code), Text: lang.problem(p)}
+	v := problemView{frame: s.frame(r, lang), Title: lang.T("problem.title." + p.code), Text: lang.problem(p, s.now())}
 	v.Wrong = p.code == codeWrongHost
+	if p.wait > 0 && r.Method == http.MethodGet {
+		v.Again = r.URL.RequestURI()
+	}
 	s.writePage(w, r, p.status, "problem", v)
 }
 
 type problemView struct {
 	frame
 	Title, Text string
-	Wrong       bool // asked under a foreign host: nothing of the box is shown but its address
+	Again       string // where to ask again, empty where that does not help
+	Wrong       bool   // asked under a foreign host: nothing of the box is shown but its address
 }
 
 // problem is the sentence for p.
-func (l *language) problem(p problem) string {
+func (l *language) problem(p problem, now time.Time) string {
 	switch {
 	case p.code == codeTooFast:
 		return l.T("problem.too_fast", "n", seconds(p.wait))
-	case p.code == codeNotHere && p.box != "":
-		return l.T("problem.not_here.box", "box", p.box)
+	case p.code == codeNotHere && !p.from.Self && boxLabel(p.from) != "" && !p.from.Seen.IsZero():
+		return l.T("problem.not_here.box", "box", boxLabel(p.from), "age", l.Age(p.from.Seen, now))
 	}
 	return l.T("problem." + p.code)
 }

@@ -98,7 +98,7 @@ func (s *Server) dropped(w http.ResponseWriter, r *http.Request) {
 		one := outcomeView{Name: o.name, State: o.state()}
 		if o.problem != "" {
 			v.Refused++
-			one.Why = lang.problem(problem{code: o.problem})
+			one.Why = lang.problem(problem{code: o.problem}, v.now)
 		} else {
 			v.Saved++
 			f := v.file(o.file)

@@ -23,7 +23,7 @@ type getCmd struct {
 
 // Help is for kong.
 func (c *getCmd) Help() string {
-	return `What is not on this box yet is waited for: it is fetched from the first box in reach that has it. The file appears when it is whole.`
+	return `What is not on this box is fetched from any box in reach that has it, before all else, and waited for where there is none. The file appears when it is whole.`
 }
 
 func (c *getCmd) Run(s *session) error {

@@ -14,7 +14,9 @@ export interface SharedFile {
   kind: string;
   added: string;
   from: BoxRef;
-  state: "here" | "coming" | "away";
+  state: "here" | "coming" | "near" | "away";
+  /** When the box that has it was last heard of, where it is away. */
+  seen?: string;
   landed: number;
   url: string;
 }

@@ -44,7 +44,7 @@ export class FileListView {
 
   /** True where a row's bytes are still on their way. */
   waiting(): boolean {
-    return !!this.list.querySelector('[data-state="coming"], [data-state="away"]');
+    return !!this.list.querySelector('[data-state="coming"], [data-state="near"], [data-state="away"]');
   }
 
   /** Asks again, at once or some moments later. */
@@ -61,6 +61,11 @@ export class FileListView {
     this.rows.forEach((row) => {
       const time = part(row, ".file-age");
       put(time, age(time.getAttribute("datetime") || "", now));
+      const state = part(row, ".file-state");
+      const seen = state.dataset["seen"];
+      if (row.dataset["state"] === "away" && seen) {
+        put(state, t("file.seen", { box: part(row, ".file-from bdi").textContent || "", age: age(seen, now) }));
+      }
     });
   }
 
@@ -165,11 +170,14 @@ function fill(row: HTMLElement, f: api.SharedFile, twice: boolean, now: number):
   put(part(from, "bdi"), f.from.name);
   const state = part(row, ".file-state");
   state.hidden = f.state === "here";
-  put(state, stateText(f));
+  state.dataset["seen"] = f.seen || "";
+  put(state, stateText(f, now));
 }
 
-function stateText(f: api.SharedFile): string {
+function stateText(f: api.SharedFile, now: number): string {
   if (f.state === "here") return "";
   if (f.state === "coming") return t("file.coming", { n: Math.min(99, Math.floor((f.landed * 100) / Math.max(1, f.size))) });
+  if (f.state === "near") return t("file.near");
+  if (f.seen) return t("file.seen", { box: f.from.name, age: age(f.seen, now) });
   return f.from.self || !f.from.name ? t("file.gone") : t("file.away", { box: f.from.name });
 }

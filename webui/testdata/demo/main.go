@@ -109,7 +109,11 @@ func fill(box *membox.Box) error {
 	})
 	box.Add(webui.File{
 		ID: membox.ID(), CID: membox.CID(2), Name: "community-radio-2026-07.mp3", Size: 88 << 20, Added: now.Add(-50 * time.Second),
-		From: webui.BoxRef{ID: peniche, Name: "La Péniche"},
+		From: webui.BoxRef{ID: peniche, Name: "La Péniche", Near: true, Seen: now},
+	})
+	box.Add(webui.File{
+		ID: membox.ID(), CID: membox.CID(3), Name: "خريطة الحي.pdf", Size: 3 << 20, Added: now.Add(-3 * time.Hour),
+		From: webui.BoxRef{ID: membox.Key(4), Name: "مكتبة الحي", Seen: now.Add(-3 * time.Hour)},
 	})
 	talk := []struct {
 		nick, text string

@@ -41,6 +41,7 @@ type Box struct {
 	next      int
 	once      map[string]webui.Message
 	fail      error // what the next calls fail with
+	far       func(record.CID) (webui.Content, error)
 	posted    int
 }
 
@@ -226,6 +227,25 @@ func (b *Box) Open(_ context.Context, cid record.CID) (*os.File, webui.File, err
 	}
 	f, err := os.Open(filepath.Join(b.dir, cid.String()))
 	return f, b.files[i], err
+}
+
+// Far gives the bytes of files that are not here, as another box would; nil where
+// none has them. It must be set before the box is used.
+func (b *Box) Far(far func(cid record.CID) (webui.Content, error)) { b.with(func() { b.far = far }) }
+
+// Fetch implements webui.Files.
+func (b *Box) Fetch(_ context.Context, cid record.CID) (webui.Content, webui.File, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := slices.IndexFunc(b.files, func(f webui.File) bool { return f.CID == cid })
+	switch {
+	case i < 0:
+		return nil, webui.File{}, webui.ErrUnknown
+	case b.far == nil:
+		return nil, b.files[i], fmt.Errorf("fetch: %w", webui.ErrNotHere)
+	}
+	c, err := b.far(cid)
+	return c, b.files[i], err
 }
 
 // Leftovers counts the unfinished files in the folder.
