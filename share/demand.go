@@ -233,9 +233,9 @@ func (t *transfers) stage(d *demand, since time.Time, most, gone time.Duration) 
 	return s
 }
 
-// hope reports whether a connected peer may still give w. t.mu is held.
+// hope reports whether a connected peer may still give w, be it late. t.mu is held.
 func (t *transfers) hope(w *wish, now time.Time) bool {
-	if w.asked > 0 {
+	if w.asked > 0 || w.late > 0 {
 		return true
 	}
 	for _, s := range t.q.sources {

@@ -285,7 +285,10 @@ func (t *transfers) settle(s *session, j *job, right bool) {
 	if !j.taken {
 		j.taken = true
 		j.w.asked--
+		return
 	}
+	j.w.late--
+	t.q.maybe(s.src, j.w) // it was late, which is no answer
 }
 
 // lost makes a chunk one to be asked for again. t.mu is held.

@@ -271,6 +271,8 @@ func (s *session) paceWindow(size int) {
 
 // refused deals with an answer that says no. t.mu is held.
 func (t *transfers) refused(s *session, j *job, why frameKind) {
+	s.jobs = s.jobs[1:]
+	t.settle(s, j, false)
 	switch why {
 	case frameBusy:
 		s.src.quietTo = time.Now().Add(spread(busyPause))
@@ -279,9 +281,7 @@ func (t *transfers) refused(s *session, j *job, why frameKind) {
 	default:
 		t.q.no(s.src, j.w)
 	}
-	s.jobs = s.jobs[1:]
 	s.src.proven = true
-	t.settle(s, j, false)
 	t.q.release(j.w)
 	t.stir(j.w.cid)
 	s.used = time.Now()

@@ -213,7 +213,8 @@ func (t *transfers) askOthers(s *session, j *job) {
 	j.taken = true
 	if j.kind != itemRange {
 		j.w.asked--
-		t.q.no(s.src, j.w)
+		j.w.late++
+		t.q.no(s.src, j.w) // until it answers
 	} else if p := j.p; p.ready {
 		if p.late == nil {
 			p.late = map[int]*source{}

@@ -48,6 +48,7 @@ type wish struct {
 	from     record.Key
 	class    class
 	asked    uint8 // questions about it that are out: whole blobs and manifests
+	late     uint8 // the same, of peers so late that others are asked too
 	held     bool  // not to be asked for yet, see transfers.hold
 	standing bool  // wanted by Want, not only by a reader
 	dropped  bool  // no longer in the queue

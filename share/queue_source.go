@@ -141,12 +141,19 @@ func (q *queue) no(s *source, w *wish) {
 	}
 }
 
+// maybe takes back that s does not have w.
+func (q *queue) maybe(s *source, w *wish) {
+	if w.told&s.bit() != 0 {
+		w.told &^= s.bit()
+		s.told--
+	}
+}
+
 // askAnew lets everybody be asked for w that said no to it in this round.
 func (q *queue) askAnew(w *wish) {
 	for _, s := range q.sources {
-		if s != nil && w.told&s.bit() != 0 {
-			w.told &^= s.bit()
-			s.told--
+		if s != nil {
+			q.maybe(s, w)
 		}
 	}
 	q.release(w)
@@ -158,10 +165,7 @@ func (q *queue) has(s *source, cid record.CID) bool {
 	if w == nil || s.slot < 0 || !q.liftBad(s.key, cid) {
 		return false
 	}
-	if w.told&s.bit() != 0 {
-		w.told &^= s.bit()
-		s.told--
-	}
+	q.maybe(s, w)
 	s.cursor[w.class] = min(s.cursor[w.class], w.seq)
 	if len(s.hot) < maxHot {
 		s.hot = append(s.hot, cid)

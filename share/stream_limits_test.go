@@ -1,11 +1,13 @@
 package share_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -86,6 +88,31 @@ func TestStreamEndsWithItsContext(t *testing.T) {
 		}
 		if took := time.Since(began); took > 2*share.ReadWait {
 			t.Errorf("it took %v to give up a peer that stalls", took)
+		}
+	})
+}
+
+// A peer that is late has not said no, whatever others say who are asked
+// meanwhile.
+func TestStreamFromAPeerThatIsLate(t *testing.T) {
+	bubble(t, func(t *testing.T, n *network) {
+		for i, size := range []int{500, 5 << 20} {
+			data := noise(uint64(i), size)
+			p := &recorder{m: manifestOf(data), data: data}
+			late := sync.OnceFunc(func() { time.Sleep(3 * share.UrgentLate) })
+			b, none := newBox(n), newBox(n)
+			key := n.hostile(b, func(_ context.Context, _ record.Key, s share.Stream) error {
+				return answering(func(s share.Stream, it share.AskItem) error {
+					late()
+					return p.answer(s, it)
+				})(s)
+			})
+			time.AfterFunc(time.Second, func() { n.connect(none, b) })
+			r := b.stream(share.Wanted{CID: p.m.CID, Size: p.m.Size, Name: "late", From: key})
+			if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, data) {
+				t.Errorf("%d of %d bytes: %v", len(got), size, err)
+			}
+			r.Close()
 		}
 	})
 }

@@ -91,7 +91,7 @@ func (p *recorder) answer(s share.Stream, it share.AskItem) error {
 	case it.Manifest:
 		return send(s, share.AppendManifest(nil, p.m))
 	}
-	for i := it.First; i < it.First+it.Count; i++ {
+	for i := it.First; i < it.First+max(it.Count, 1); i++ { // a blob of one chunk is asked for whole
 		p.mu.Lock()
 		p.asked = append(p.asked, i)
 		p.mu.Unlock()
