@@ -91,13 +91,15 @@ type Added struct {
 	Name    string `json:"name"`
 	CID     string `json:"cid"`
 	Size    uint64 `json:"size"`
-	Already bool   `json:"already"` // the bytes were here before
+	Already bool   `json:"already"`        // the bytes were here before
+	Undo    string `json:"undo,omitempty"` // takes it back from every box; of Drop only
 }
 
 // Node is the running node as the control socket needs it. Its methods are
 // called concurrently, each on a request's own goroutine. Errors are shown to
 // the operator as they are, so they are whole sentences without internals.
 type Node interface {
+	Moderator
 	Identity() Identity
 	// Files calls each for what matches the words of query, newest first; all
 	// for "". It ends with what each fails with.

@@ -156,6 +156,7 @@ func (s *Server) handler(soft context.Context) http.Handler {
 	mux.HandleFunc("GET /v1/chat", s.history)
 	mux.HandleFunc("POST /v1/chat", s.say)
 	mux.Handle("GET /v1/follow", until(soft, s.follow))
+	s.moderation(mux)
 	return mux
 }
 

@@ -34,6 +34,9 @@ func (l *library) Vanished(ctx context.Context, files []share.File) error {
 			mine, others := l.names.own(f.CID)
 			path, here := l.blobs.Path(f.CID)
 			if !here {
+				if err := l.withheld.strike(f.CID); err != nil {
+					return err
+				}
 				gone = append(gone, mine...)
 				if others {
 					refused = append(refused, f.CID)

@@ -43,9 +43,11 @@ type library struct {
 	blobs   *share.Blobs
 	names   *catalogue
 	guests  guests
-	drops   *drops
-	changed *broadcast
-	log     *slog.Logger
+	// withheld are the operator's files that a trusted moderator took down.
+	withheld *withheld
+	drops    *drops
+	changed  *broadcast
+	log      *slog.Logger
 
 	copyNothing bool // see Config
 
@@ -68,12 +70,16 @@ type endedOffer struct {
 	file    record.File
 }
 
-func newLibrary(n *Node) *library {
+func newLibrary(n *Node) (*library, error) {
+	withheld, err := openWithheld(n.db.Table(store.Node))
+	if err != nil {
+		return nil, err
+	}
 	return &library{
 		key: n.key, clock: n.clock, records: n.records, names: newCatalogue(n.key.Key()),
-		guests: guests{n.db.Table(store.Node)}, drops: newDrops(), changed: n.changed, log: n.log, copyNothing: n.config.copyNothing,
+		guests: guests{n.db.Table(store.Node)}, withheld: withheld, drops: newDrops(), changed: n.changed, log: n.log, copyNothing: n.config.copyNothing,
 		offering: make(chan struct{}, 1), ready: make(chan struct{}, 1), touched: make(map[record.CID]struct{}),
-	}
+	}, nil
 }
 
 // load fills the catalogue from the records held. It is called once, before
@@ -117,8 +123,12 @@ func (l *library) take(added, removed []*record.Record) {
 		}
 		l.names.remove(r.ID())
 		touched = append(touched, f.CID)
-		if r.Expires <= now && r.Author == l.key.Key() && fromFolder(f) {
+		switch {
+		case r.Author != l.key.Key() || !fromFolder(f):
+		case r.Expires <= now:
 			ended = append(ended, endedOffer{r.Created, f})
+		default:
+			l.withhold(r.ID(), f.CID)
 		}
 	}
 	if len(touched) > 0 {

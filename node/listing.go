@@ -147,6 +147,23 @@ func (c *catalogue) own(cid record.CID) (mine []claim, others bool) {
 	return mine, others
 }
 
+// offerings lists the living records that offer these bytes, of every name or, where
+// name is not empty, of one.
+func (c *catalogue) offerings(cid record.CID, name string) (all []signedClaim) {
+	key := dropdir.Fold(name)
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	c.each(cid, func(e *entry) bool {
+		if name == "" || e.first.hasKey(key) {
+			for o := range e.offers() {
+				all = append(all, signedClaim{o.claim(), o.author.key})
+			}
+		}
+		return true
+	})
+	return all
+}
+
 // maxSizes is how many sizes that records claim for one blob are passed on. All
 // but one are lies.
 const maxSizes = 8

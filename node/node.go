@@ -68,6 +68,8 @@ type Node struct {
 	host      host.Host
 	web       net.Listener
 	control   *control.Server
+	trust     *trust
+	actions   *actions
 	records   *replica.Set
 	syncer    *replica.Syncer
 	blobs     *share.Blobs
@@ -192,13 +194,22 @@ func storeError(dir string, err error) error {
 
 // wire makes the parts and hands each what it needs of the others.
 func (n *Node) wire() (err error) {
+	if n.trust, err = openTrust(n.db.Table(store.Node), n.key.Key()); err != nil {
+		return err
+	}
+	if n.actions, err = openActions(n.db.Table(store.Node)); err != nil {
+		return err
+	}
 	n.records, err = replica.Open(n.db.Table(store.Records), replica.Options{
 		Now: n.clock.Now, Logger: n.log, Listener: listener{n}, Pusher: pusher{n}, Limits: n.config.Profile.recordLimits(),
+		Trusted: n.trust.holds, Fold: dropdir.Fold,
 	})
 	if err != nil {
 		return fmt.Errorf("open the records: %w", err)
 	}
-	n.library = newLibrary(n)
+	if n.library, err = newLibrary(n); err != nil {
+		return err
+	}
 	n.blobs, err = share.Open(n.dir, n.db.Table(store.Blobs), blobStreams{streams{n.host, blobProtocol}}, n.library, share.Options{
 		Logger: n.log, Workers: n.config.Profile.HashWorkers, Reserve: reserve, Now: n.clock.Now,
 	})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"boucan/record"
+	"boucan/replica"
 	"boucan/share"
 )
 
@@ -20,53 +21,52 @@ var errWithdrawn = errors.New("the same file was being removed at the same momen
 // are durable. note is what the record says beside name and bytes; by fromFolder
 // it tells an operator's file from a visitor's. The errors are those of
 // share.Blobs.Drop and replica.Set.Publish, and errWithdrawn.
-func (l *library) drop(ctx context.Context, name string, r io.Reader, note record.File) (share.Dropped, error) {
+func (l *library) drop(ctx context.Context, name string, r io.Reader, note record.File) (dropped, error) {
+	if l.records.Blocked(record.File{Name: record.CleanName(name)}) {
+		return dropped{}, replica.ErrBlocked // before its bytes have come
+	}
 	n := l.drops.begin()
 	defer l.drops.end(n)
 	d, err := l.blobs.Drop(ctx, name, r)
 	if err != nil {
-		return share.Dropped{}, err
+		return dropped{}, err
 	}
 	// What is left takes moments. That whoever dropped it has gone meanwhile
 	// is no reason to keep half of it.
 	ctx = context.WithoutCancel(ctx)
 	if err := l.drops.bind(ctx, n, d.CID); err != nil {
-		return share.Dropped{}, err
+		return dropped{}, err
 	}
 	if !l.blobs.Has(d.CID) {
-		return share.Dropped{}, errWithdrawn
+		return dropped{}, errWithdrawn
 	}
 	note.Name, note.CID, note.Size = d.Name, d.CID, uint64(d.Size)
 	if note.MediaType == "" {
 		note.MediaType = mediaType(d.Name)
 	}
-	if err := l.list(ctx, d, note); err != nil {
-		return share.Dropped{}, errors.Join(err, l.dropBack(ctx, n, d))
+	undo, err := l.list(ctx, d, note)
+	if err != nil {
+		return dropped{}, errors.Join(err, l.dropBack(ctx, n, d))
 	}
-	return d, nil
+	return dropped{d, undo}, nil
 }
 
-// list offers a drop, unless it is offered already for a good while.
-func (l *library) list(ctx context.Context, d share.Dropped, note record.File) error {
-	if fromFolder(note) {
-		if err := l.offerOnce(ctx, l.fresh(note)); err != nil {
-			return err
-		}
-		return l.guests.strike(d.CID)
+// list offers a drop. undo is the code that takes it back, of a visitor's only.
+func (l *library) list(ctx context.Context, d share.Dropped, note record.File) (undo string, err error) {
+	if !fromFolder(note) {
+		return l.listDrop(ctx, d, note)
 	}
-	long := l.clock.Now().Add(renewBefore).UnixMilli()
-	mine, _ := l.names.own(d.CID)
-	if slices.ContainsFunc(mine, func(c claim) bool { return c.name == d.Name && c.expires > long }) {
-		return nil
+	if l.records.Blocked(note) {
+		return "", replica.ErrBlocked
 	}
-	if d.Already {
-		return l.publish(ctx, l.fresh(note))
+	// The operator's word now counts for more than a moderator's before.
+	if err := l.withheld.strike(d.CID); err != nil {
+		return "", err
 	}
-	// Both at the same time, since the store writes them with one sync.
-	marked := make(chan error, 1)
-	go func() { marked <- l.guests.mark(d.CID) }()
-	err := l.publish(ctx, l.fresh(note))
-	return errors.Join(err, <-marked)
+	if err := l.offerOnce(ctx, l.fresh(note)); err != nil {
+		return "", err
+	}
+	return "", l.guests.strike(d.CID)
 }
 
 // dropBack undoes drop number n that could not be listed: nothing was
@@ -96,7 +96,7 @@ func (l *library) offerFiles(ctx context.Context, files []share.File) error {
 }
 
 // offerOnce publishes those of the drafts by which the operator offers what is
-// not offered so already, under the same name.
+// not offered so already, under the same name, and may be.
 func (l *library) offerOnce(ctx context.Context, drafts ...record.Draft) error {
 	return l.oneByOne(ctx, func() error {
 		type offering struct {
@@ -108,7 +108,7 @@ func (l *library) offerOnce(ctx context.Context, drafts ...record.Draft) error {
 			f := d.Body.(record.File)
 			o := offering{f.CID, f.Name}
 			mine, _ := l.names.own(f.CID)
-			was := seen[o] || operatorOffersAs(mine, f.Name)
+			was := seen[o] || operatorOffersAs(mine, f.Name) || !l.mayOffer(f)
 			seen[o] = true
 			return was
 		})
@@ -197,15 +197,13 @@ func (k *keeper) offerAgain(ctx context.Context, ended []endedOffer) error {
 	return k.offerOnce(ctx, drafts...)
 }
 
-// withdraw publishes takedowns for records of this node.
-func (l *library) withdraw(ctx context.Context, mine []claim) error {
+// withdraw publishes takedowns for records.
+func (l *library) withdraw(ctx context.Context, claims []claim) error {
 	now := l.clock.Now().UnixMilli()
 	var drafts []record.Draft
-	for _, c := range mine {
+	for _, c := range claims {
 		if c.expires > now { // else it ends by itself, this very moment
-			drafts = append(drafts, record.Draft{
-				Created: timeOf(max(now, c.created)), Expires: timeOf(c.expires), Body: record.Takedown{Target: c.id},
-			})
+			drafts = append(drafts, l.takedownOf(c.id, c.created, c.expires, nil))
 		}
 	}
 	return l.publish(ctx, drafts...)

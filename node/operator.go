@@ -115,6 +115,9 @@ func operatorError(err error) error {
 		{share.ErrTooLarge, "the file is larger than a box can share (256 GiB), or than this disk can hold"},
 		{replica.ErrFull, "this box lists as many files as it can"},
 		{replica.ErrQuota, "this box offers as many files as one box may"},
+		{replica.ErrBlocked, "this is blocked on this box: \"boucan blocks\" shows what is, \"boucan unblock\" ends it"},
+		{replica.ErrTooManyBlocks, "10,000 blocks, or 256 patterns, are as many as a box keeps: take some away with \"boucan unblock\""},
+		{replica.ErrPattern, "a pattern of names has at most 256 bytes, and something in it beside * and ?"},
 	} {
 		if errors.Is(err, known.is) {
 			return errors.New(known.say)

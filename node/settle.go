@@ -92,7 +92,7 @@ const maxStrays = 4096
 
 func (k *keeper) isStray(f share.File) (bool, error) {
 	mine, _ := k.names.own(f.CID)
-	if operatorOffers(mine) {
+	if operatorOffers(mine) || !k.mayOffer(bodyOf(f)) {
 		return false, nil
 	}
 	guest, err := k.guests.has(f.CID)

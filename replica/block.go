@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 
 	"boucan/record"
 )
@@ -12,6 +13,7 @@ import (
 type Blocks struct {
 	Authors []record.Key
 	CIDs    []record.CID
+	Names   []string // patterns, see BlockName
 }
 
 // Blocks lists what is blocked, in no order.
@@ -25,7 +27,18 @@ func (s *Set) Blocks() Blocks {
 	for c := range s.blockedCIDs {
 		b.CIDs = append(b.CIDs, c)
 	}
+	for p := range s.blockedNames {
+		b.Names = append(b.Names, p)
+	}
 	return b
+}
+
+// Blocked reports whether a record for f is refused by a block of its CID or name,
+// whoever signs it.
+func (s *Set) Blocked(f record.File) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.memory.blocksFile(f)
 }
 
 // BlockAuthor removes every record of author from this node and takes no more in,
@@ -37,7 +50,7 @@ func (s *Set) BlockAuthor(ctx context.Context, author record.Key) error {
 	if err := s.removeBlockedAuthors(ctx); err != nil {
 		return fmt.Errorf("remove records of a blocked author: %w", err)
 	}
-	return nil
+	return s.blockIsDone(ctx, blockAuthorKey(author))
 }
 
 // BlockCID removes every file record that names cid and takes no more in.
@@ -48,7 +61,24 @@ func (s *Set) BlockCID(ctx context.Context, cid record.CID) error {
 	if err := s.removeBlockedCID(ctx, cid); err != nil {
 		return fmt.Errorf("remove records of a blocked file: %w", err)
 	}
-	return nil
+	return s.blockIsDone(ctx, blockCIDKey(cid))
+}
+
+// BlockName removes every file record whose name is as the pattern says and takes no
+// more in. In a pattern, * stands for any text and ? for one character; case does not
+// matter (Options.Fold). It is held against the whole name and against the part behind
+// the last slash.
+func (s *Set) BlockName(ctx context.Context, pattern string) error {
+	if len(pattern) > MaxPattern || strings.Trim(pattern, "*?") == "" {
+		return ErrPattern
+	}
+	if err := s.addBlock(ctx, blockNameKey(pattern)); err != nil {
+		return fmt.Errorf("block names: %w", err)
+	}
+	if err := s.removeBlockedFiles(ctx); err != nil {
+		return fmt.Errorf("remove records with a blocked name: %w", err)
+	}
+	return s.blockIsDone(ctx, blockNameKey(pattern))
 }
 
 // UnblockAuthor ends BlockAuthor. The author's records come back from peers.
@@ -61,11 +91,16 @@ func (s *Set) UnblockCID(ctx context.Context, cid record.CID) error {
 	return s.dropBlock(ctx, blockCIDKey(cid))
 }
 
+// UnblockName ends BlockName; the pattern is spelled as it was then.
+func (s *Set) UnblockName(ctx context.Context, pattern string) error {
+	return s.dropBlock(ctx, blockNameKey(pattern))
+}
+
 func (s *Set) addBlock(ctx context.Context, key []byte) error {
 	return s.exclusive(ctx, func() error {
 		s.mu.RLock()
 		known := s.memory.isBlocked(key)
-		full := len(s.blockedAuthors)+len(s.blockedCIDs) >= MaxBlocks
+		full := s.memory.blocksKept() >= MaxBlocks || key[1] == blockName && len(s.blockedNames) >= MaxBlockedNames
 		s.mu.RUnlock()
 		switch {
 		case known:
@@ -73,7 +108,7 @@ func (s *Set) addBlock(ctx context.Context, key []byte) error {
 		case full:
 			return ErrTooManyBlocks
 		}
-		if err := s.writeOne(key, []byte{1}); err != nil {
+		if err := s.writeOne(key, []byte{blockBegun}); err != nil {
 			return err
 		}
 		s.mu.Lock()
@@ -104,22 +139,71 @@ func (s *Set) writeOne(key, value []byte) error {
 	return s.log.Write(func(yield func([]byte, []byte) bool) { yield(key, value) })
 }
 
+// blockIsDone notes that all that a block names is gone, so that the next start need
+// not look again.
+func (s *Set) blockIsDone(ctx context.Context, key []byte) error {
+	return s.exclusive(ctx, func() error {
+		s.mu.RLock()
+		known := s.memory.isBlocked(key)
+		s.mu.RUnlock()
+		if !known {
+			return nil // taken back meanwhile
+		}
+		return s.writeOne(key, []byte{blockDone})
+	})
+}
+
 // enforceBlocks removes what should have been removed when something was blocked.
 func (s *Set) enforceBlocks(ctx context.Context) error {
-	b := s.Blocks()
-	for _, cid := range b.CIDs {
-		if err := s.removeBlockedCID(ctx, cid); err != nil {
+	var begun [][]byte
+	entries, failed := s.log.Scan([]byte{prefixBlock}, []byte{prefixBlock + 1})
+	for key, value := range entries {
+		if len(key) > 2 && (len(value) != 1 || value[0] != blockDone) {
+			begun = append(begun, bytes.Clone(key))
+		}
+	}
+	if err := failed(); err != nil {
+		return err
+	}
+	authors, names := false, false
+	for _, key := range begun {
+		switch {
+		case len(key) == blockCIDSize && key[1] == blockCID:
+			if err := s.removeBlockedCID(ctx, record.CID(key[2:])); err != nil {
+				return err
+			}
+		case key[1] == blockAuthor:
+			authors = true
+		case key[1] == blockName:
+			names = true
+		}
+	}
+	if authors {
+		if err := s.removeBlockedAuthors(ctx); err != nil {
 			return err
 		}
 	}
-	if len(b.Authors) == 0 {
-		return nil
+	if names {
+		if err := s.removeBlockedFiles(ctx); err != nil {
+			return err
+		}
 	}
-	return s.removeBlockedAuthors(ctx)
+	for _, key := range begun {
+		if err := s.blockIsDone(ctx, key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Set) removeBlockedCID(ctx context.Context, cid record.CID) error {
 	from := cidPrefix(cid)
+	return s.removeBlocked(ctx, from, successor(from), func([]byte) bool { return true })
+}
+
+// removeBlockedFiles reads every file record, for only there stands its name.
+func (s *Set) removeBlockedFiles(ctx context.Context) error {
+	from := kindPrefix(record.KindFile)
 	return s.removeBlocked(ctx, from, successor(from), func([]byte) bool { return true })
 }
 

@@ -16,8 +16,12 @@ var (
 	ErrFull      = errors.New("set of records is full")
 )
 
-// ErrTooManyBlocks is returned when MaxBlocks authors and CIDs are blocked.
-var ErrTooManyBlocks = errors.New("too many authors and files are blocked")
+// The ways in which a block is refused: MaxBlocks or MaxBlockedNames are there
+// already, or the pattern is empty, longer than MaxPattern or would hide every name.
+var (
+	ErrTooManyBlocks = errors.New("too many authors, files and names are blocked")
+	ErrPattern       = errors.New("pattern of names is empty, too long or matches everything")
+)
 
 // Verdict is what a relay should do with a record that it heard.
 type Verdict int

@@ -18,7 +18,7 @@ import (
 //	m room 0 created id       → expires               of messages
 //	c author created id       → expires               of node cards
 //	t target id               → claim: state, expires, author, undo   of takedowns
-//	b what                    → 1                     what is blocked here
+//	b what                    → 1, or 2 once it is done   what is blocked here
 const (
 	prefixRecord   = 'r'
 	prefixKind     = 'k'
@@ -40,6 +40,7 @@ const (
 const (
 	blockAuthor     = 'a'
 	blockCID        = 'c'
+	blockName       = 'n'
 	blockAuthorSize = 2 + len(record.Key{})
 	blockCIDSize    = 2 + len(record.CID{})
 )
@@ -47,6 +48,15 @@ const (
 func blockAuthorKey(k record.Key) []byte { return append([]byte{prefixBlock, blockAuthor}, k[:]...) }
 
 func blockCIDKey(c record.CID) []byte { return append([]byte{prefixBlock, blockCID}, c[:]...) }
+
+func blockNameKey(pattern string) []byte { return append([]byte{prefixBlock, blockName}, pattern...) }
+
+// The values of the block list. A block is done when what it names is not here any
+// more, and nothing that comes is let in.
+const (
+	blockBegun = 1
+	blockDone  = 2
+)
 
 // Cursor is a place in the order of time, between records. The zero Cursor lies
 // after the newest.

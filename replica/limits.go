@@ -8,8 +8,13 @@ const (
 	MaxPage = 4096
 	// MaxRooms is the most rooms that Rooms returns.
 	MaxRooms = 1000
-	// MaxBlocks is the most authors and CIDs that may be blocked together.
+	// MaxBlocks is the most authors, CIDs and name patterns that may be blocked
+	// together.
 	MaxBlocks = 10_000
+	// MaxBlockedNames is the most name patterns among them: each new name is held
+	// against every one. MaxPattern is the longest, in bytes.
+	MaxBlockedNames = 256
+	MaxPattern      = 256
 	// MaxWaiting, MaxWaitingBytes and MaxWaitingAuthor bound the records dated
 	// ahead that wait in memory: how many, their encoded bytes, how many of one
 	// author.
@@ -23,6 +28,7 @@ const (
 	// is more is left to the Syncer.
 	MaxPush = 64
 
+	maxUndoable   = 16      // records that one secret takes down
 	maxWritePairs = 4096    // of one Log.Write
 	maxWriteBytes = 1 << 20 // keys and values of one Log.Write
 	maxCards      = 4096    // node cards kept decoded in memory

@@ -2,6 +2,8 @@ package replica
 
 import (
 	"encoding/binary"
+	"strings"
+	"unicode/utf8"
 
 	"boucan/record"
 )
@@ -37,9 +39,11 @@ type memory struct {
 	aimed          map[uint64]int
 	blockedAuthors map[record.Key]struct{}
 	blockedCIDs    map[record.CID]struct{}
+	blockedNames   map[string]string // folded by pattern
+	fold           func(string) string
 }
 
-func (m *memory) init() {
+func (m *memory) init(fold func(string) string) {
 	*m = memory{
 		order:          newOrder(),
 		kinds:          make(map[record.Kind]int),
@@ -47,6 +51,8 @@ func (m *memory) init() {
 		aimed:          make(map[uint64]int),
 		blockedAuthors: make(map[record.Key]struct{}),
 		blockedCIDs:    make(map[record.CID]struct{}),
+		blockedNames:   make(map[string]string),
+		fold:           fold,
 	}
 }
 
@@ -93,32 +99,42 @@ func (m *memory) mayBeAimedAt(target record.ID) bool {
 // block notes what a key of the block list names, isBlocked asks for it and unblock
 // forgets it.
 func (m *memory) block(key []byte) {
-	switch len(key) {
-	case blockAuthorSize:
-		m.blockedAuthors[record.Key(key[2:])] = struct{}{}
-	case blockCIDSize:
-		m.blockedCIDs[record.CID(key[2:])] = struct{}{}
+	switch what := key[2:]; {
+	case key[1] == blockAuthor && len(key) == blockAuthorSize:
+		m.blockedAuthors[record.Key(what)] = struct{}{}
+	case key[1] == blockCID && len(key) == blockCIDSize:
+		m.blockedCIDs[record.CID(what)] = struct{}{}
+	case key[1] == blockName:
+		m.blockedNames[string(what)] = m.fold(string(what))
 	}
 }
 
 func (m *memory) isBlocked(key []byte) bool {
 	ok := false
-	switch len(key) {
-	case blockAuthorSize:
-		_, ok = m.blockedAuthors[record.Key(key[2:])]
-	case blockCIDSize:
-		_, ok = m.blockedCIDs[record.CID(key[2:])]
+	switch what := key[2:]; key[1] {
+	case blockAuthor:
+		_, ok = m.blockedAuthors[record.Key(what)]
+	case blockCID:
+		_, ok = m.blockedCIDs[record.CID(what)]
+	case blockName:
+		_, ok = m.blockedNames[string(what)]
 	}
 	return ok
 }
 
 func (m *memory) unblock(key []byte) {
-	switch len(key) {
-	case blockAuthorSize:
-		delete(m.blockedAuthors, record.Key(key[2:]))
-	case blockCIDSize:
-		delete(m.blockedCIDs, record.CID(key[2:]))
+	switch what := key[2:]; key[1] {
+	case blockAuthor:
+		delete(m.blockedAuthors, record.Key(what))
+	case blockCID:
+		delete(m.blockedCIDs, record.CID(what))
+	case blockName:
+		delete(m.blockedNames, string(what))
 	}
+}
+
+func (m *memory) blocksKept() int {
+	return len(m.blockedAuthors) + len(m.blockedCIDs) + len(m.blockedNames)
 }
 
 // blocks reports whether this node refuses r by its own choice. Takedowns pass:
@@ -130,13 +146,58 @@ func (m *memory) blocks(r *record.Record) bool {
 	if _, ok := m.blockedAuthors[r.Author]; ok {
 		return true
 	}
-	if r.Kind != record.KindFile || len(m.blockedCIDs) == 0 {
+	if r.Kind != record.KindFile || len(m.blockedCIDs)+len(m.blockedNames) == 0 {
 		return false
 	}
 	f, err := r.File()
-	if err != nil {
+	return err == nil && m.blocksFile(f)
+}
+
+func (m *memory) blocksFile(f record.File) bool {
+	_, ok := m.blockedCIDs[f.CID]
+	return ok || m.blocksName(f.Name)
+}
+
+// blocksName holds a name, and its last part, against every pattern.
+func (m *memory) blocksName(name string) bool {
+	if len(m.blockedNames) == 0 {
 		return false
 	}
-	_, ok := m.blockedCIDs[f.CID]
-	return ok
+	name = m.fold(name)
+	base := name[strings.LastIndexByte(name, '/')+1:]
+	for _, pattern := range m.blockedNames {
+		if matches(pattern, name) || base != name && matches(pattern, base) {
+			return true
+		}
+	}
+	return false
+}
+
+// matches reports whether a name is as a pattern says: * is any text, slashes
+// included, ? is one character, and all else is itself. It takes no more steps
+// than the lengths multiplied, whoever chose the name.
+func matches(pattern, name string) bool {
+	p, n := 0, 0
+	star, from := -1, 0 // the last star, and where what it stands for ends
+	for n < len(name) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, from = p, n
+			p++
+			continue
+		case p < len(pattern) && pattern[p] == '?':
+			_, size := utf8.DecodeRuneInString(name[n:])
+			p, n = p+1, n+size
+			continue
+		case p < len(pattern) && pattern[p] == name[n]:
+			p, n = p+1, n+1
+			continue
+		case star < 0:
+			return false
+		}
+		_, size := utf8.DecodeRuneInString(name[from:])
+		from += size
+		p, n = star+1, from
+	}
+	return strings.Trim(pattern[p:], "*") == ""
 }

@@ -19,6 +19,27 @@ func (s *Set) Get(id record.ID) (*record.Record, bool, error) {
 	return r, true, nil
 }
 
+// Undoable returns the living records whose ids begin with prefix and which the secret
+// can take down, at most maxUndoable.
+func (s *Set) Undoable(prefix, secret []byte) ([]*record.Record, error) {
+	hash, now := record.UndoHash(secret), s.millis()
+	from := append([]byte{prefixRecord}, prefix...)
+	var found []*record.Record
+	entries, failed := s.log.Scan(from, successor(from))
+	for _, raw := range entries {
+		r, err := record.Decode(bytes.Clone(raw))
+		if err == nil && bytes.Equal(r.Undo, hash) && r.Expires > now {
+			if found = append(found, r); len(found) == maxUndoable {
+				break
+			}
+		}
+	}
+	if err := failed(); err != nil {
+		return nil, fmt.Errorf("look for what a secret undoes: %w", err)
+	}
+	return found, nil
+}
+
 // stored returns a record that is on disk, whether it still lives or not.
 func (s *Set) stored(id record.ID) (*record.Record, bool, error) {
 	raw, ok, err := s.log.Get(recordKey(id))

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"log/slog"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,6 +48,7 @@ type Options struct {
 	Now      func() time.Time             // this node's clock; time.Now if nil
 	Logger   *slog.Logger                 // silent if nil
 	Trusted  func(author record.Key) bool // whose takedowns hold here for every record; nobody's if nil
+	Fold     func(name string) string     // makes alike names that count as one; strings.ToLower if nil
 	Listener Listener                     // may be nil
 	Pusher   Pusher                       // may be nil
 	Limits   Limits
@@ -105,7 +107,10 @@ func Open(log Log, o Options) (*Set, error) {
 	if s.trusted == nil {
 		s.trusted = func(record.Key) bool { return false }
 	}
-	s.memory.init()
+	if o.Fold == nil {
+		o.Fold = strings.ToLower
+	}
+	s.memory.init(o.Fold)
 	s.waiting.init()
 	s.cards.init()
 	if err := s.load(); err != nil {
@@ -141,7 +146,9 @@ func (s *Set) load() error {
 	}
 	blocks, failed := s.log.Scan([]byte{prefixBlock}, []byte{prefixBlock + 1})
 	for key := range blocks {
-		s.memory.block(key)
+		if len(key) > 2 {
+			s.memory.block(key)
+		}
 	}
 	return failed()
 }

@@ -148,6 +148,20 @@ func (s *Set) takenDown(id record.ID) (bool, error) {
 	return gone, err
 }
 
+// HiddenBy returns who signed a takedown that hides id here: its author where one of
+// several did. It looks at MaxPage takedowns at most.
+func (s *Set) HiddenBy(id record.ID, author record.Key) (by record.Key, hidden bool, err error) {
+	seen := 0
+	err = s.claims(id, func(_ record.ID, c claim) bool {
+		seen++
+		if c.state != claimCounted {
+			by, hidden = c.author, true
+		}
+		return seen < MaxPage && (!hidden || by != author)
+	})
+	return by, hidden, err
+}
+
 // TakedownsOf counts the authors who signed a takedown of id that is still kept,
 // whether it holds here or not. It looks at MaxPage takedowns at most.
 func (s *Set) TakedownsOf(id record.ID) (int, error) {

@@ -25,6 +25,7 @@ const addAtOnce = 8
 type addCmd struct {
 	Paths []string `arg:"" name:"path" help:"Files or folders; \"-\" reads standard input."`
 	As    string   `help:"Name to share a single file or standard input under." placeholder:"NAME"`
+	Undo  bool     `help:"Share like a visitor's drop: print the undo code behind each CID; after 90 days, or when the code is used, the copy leaves the box."`
 	JSON  bool     `help:"Print one JSON object a line."`
 }
 
@@ -32,7 +33,7 @@ type addCmd struct {
 func (c *addCmd) Help() string {
 	return `The files are copied into the box. Each CID is printed when its file is safely on disk and listed. Of folders, hidden files are left out, and names keep the folder.
 
-Fields of --json: name, cid, size (bytes), already (the bytes were here before).`
+Fields of --json: name, cid, size (bytes), already (the bytes were here before), undo (the undo code, with --undo only).`
 }
 
 // source is one file to add.
@@ -139,6 +140,10 @@ func (a *adder) print(added control.Added) error {
 	if a.JSON {
 		return printJSON(a.out, added)
 	}
+	if added.Undo != "" {
+		_, err := fmt.Fprintln(a.out, added.CID, added.Undo)
+		return err
+	}
 	_, err := fmt.Fprintln(a.out, added.CID)
 	return err
 }
@@ -152,6 +157,9 @@ func (a *adder) send(ctx context.Context, src source) (control.Added, error) {
 		}
 		defer f.Close()
 		in = f
+	}
+	if a.addCmd.Undo {
+		return a.client.Drop(ctx, src.name, io.TeeReader(in, a.bar))
 	}
 	return a.client.Add(ctx, src.name, src.mod, io.TeeReader(in, a.bar))
 }

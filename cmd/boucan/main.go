@@ -59,6 +59,14 @@ type cli struct {
 	Get     getCmd     `cmd:"" help:"Fetch a file by CID or name."`
 	Peers   peersCmd   `cmd:"" help:"List the boxes met."`
 	Search  searchCmd  `cmd:"" help:"List the files whose name, description or box holds all words."`
+	Remove  removeCmd  `cmd:"" help:"Take a file or message down."`
+	Undo    undoCmd    `cmd:"" help:"Take a drop back by its undo code."`
+	Block   blockCmd   `cmd:"" help:"Hide a file, a box or a name on this box alone."`
+	Unblock unblockCmd `cmd:"" help:"End a block."`
+	Blocks  blocksCmd  `cmd:"" help:"List what is blocked."`
+	Trust   trustCmd   `cmd:"" help:"Let another box's removals count here, or list those that do."`
+	Untrust untrustCmd `cmd:"" help:"End that."`
+	Actions actionsCmd `cmd:"" help:"Show what this box's operator removed and blocked."`
 	Confirm confirmCmd `cmd:"" help:"Say that what lies in the shared folder now is right."`
 	Chat    chatCmd    `cmd:"" help:"Send a message, or follow a room."`
 	ID      idCmd      `cmd:"" name:"id" help:"Say who and where the running box is."`
