@@ -20,6 +20,8 @@ import (
 
 // memoryNode is a node that keeps everything in memory.
 type memoryNode struct {
+	control.Moderator
+
 	mu       sync.Mutex
 	files    map[string][]byte
 	messages []control.Message

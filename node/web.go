@@ -173,7 +173,7 @@ func webError(err error) error {
 	for _, same := range []struct{ from, to error }{
 		{share.ErrFull, webui.ErrFull}, {share.ErrTooLarge, webui.ErrTooLarge}, {share.ErrAway, webui.ErrAway},
 		{share.ErrNotHere, webui.ErrNotHere}, {share.ErrChanged, webui.ErrNotHere}, {share.ErrSlow, webui.ErrNotHere},
-		{share.ErrBusy, webui.ErrBusy}, {share.ErrRefused, webui.ErrRemoved}, {share.ErrLied, webui.ErrLied},
+		{share.ErrBusy, webui.ErrBusy}, {share.ErrRefused, webui.ErrRemoved}, {replica.ErrBlocked, webui.ErrBlocked}, {share.ErrLied, webui.ErrLied},
 		{store.ErrFull, webui.ErrFull}, {replica.ErrFull, webui.ErrFull}, {replica.ErrQuota, webui.ErrFull},
 	} {
 		if errors.Is(err, same.from) {

@@ -216,6 +216,8 @@ func statusOfCode(code string) int {
 		return http.StatusRequestEntityTooLarge
 	case codeAway:
 		return http.StatusServiceUnavailable
+	case codeBlocked:
+		return http.StatusForbidden
 	case codeInternal:
 		return http.StatusInternalServerError
 	}

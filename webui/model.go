@@ -18,7 +18,7 @@ type Files interface {
 	List(ctx context.Context, q Query) (Page, error)
 	// Drop keeps what r yields until io.EOF under a name like name, and
 	// returns when bytes and record are durable. Where r fails nothing stays.
-	// It fails with ErrFull, ErrTooLarge, ErrAway, or what r failed with,
+	// It fails with ErrFull, ErrTooLarge, ErrAway, ErrBlocked, or what r failed with,
 	// wrapped or not. r is not read after Drop has returned.
 	Drop(ctx context.Context, name string, r io.Reader, o DropOptions) (Dropped, error)
 	// Open opens the bytes of a file for reading from their start; the caller
@@ -99,6 +99,7 @@ var (
 	ErrNotHere  = errors.New("file is on another box")         // 503: listed, not copied yet
 	ErrUnknown  = errors.New("no such file")                   // 404
 	ErrRemoved  = errors.New("file was removed from this box") // 410: listed, and not fetched again
+	ErrBlocked  = errors.New("file is blocked on this box")    // 403: its operator does not want it here
 	ErrLied     = errors.New("record lies about its file")     // 404: nothing is as long as it says
 )
 

@@ -19,6 +19,7 @@ const (
 	codeUnknown   = "unknown"
 	codeRemoved   = "removed"
 	codeLied      = "lied"
+	codeBlocked   = "blocked"
 	codeRoom      = "room"
 	codeEmpty     = "empty"
 	codeTooLong   = "too_long"
@@ -70,6 +71,7 @@ func problemOf(err error) problem {
 		{ErrNotHere, problem{code: codeNotHere, status: http.StatusServiceUnavailable, wait: notHereWait}},
 		{ErrUnknown, problem{code: codeUnknown, status: http.StatusNotFound}},
 		{ErrRemoved, problem{code: codeRemoved, status: http.StatusGone}},
+		{ErrBlocked, problem{code: codeBlocked, status: http.StatusForbidden}},
 		{ErrLied, problem{code: codeLied, status: http.StatusNotFound}},
 		{ErrRoom, problem{code: codeRoom, status: http.StatusNotFound}},
 		{ErrEmpty, problem{code: codeEmpty, status: http.StatusUnprocessableEntity}},

@@ -107,7 +107,7 @@ func (c *undoCmd) Run(s *session) error {
 // trustCmd lists or names moderators.
 type trustCmd struct {
 	Key  string `arg:"" optional:"" help:"The box's key, as its own \"boucan id\" and everybody's \"boucan peers\" show it. Without one, lists those that are trusted."`
-	Name string `help:"What to call whoever holds the key." placeholder:"NAME"`
+	As   string `help:"What to call whoever holds the key." placeholder:"NAME"`
 	JSON bool   `help:"Print one JSON object a line; for the list."`
 }
 
@@ -115,7 +115,7 @@ type trustCmd struct {
 func (c *trustCmd) Help() string {
 	return `What a trusted box removes is removed here, also what it removed before; files of this box's own folder are hidden, and stay in the folder. Every box trusts itself. Names can be chosen by anybody: compare the key with the other operator's "boucan id".
 
-Fields of --json: id (the key), name (given with --name), box (what the box calls itself).`
+Fields of --json: id (the key), name (given with --as), box (what the box calls itself).`
 }
 
 func (c *trustCmd) Run(s *session) error {
@@ -126,7 +126,7 @@ func (c *trustCmd) Run(s *session) error {
 	if c.Key == "" {
 		return c.list(s, client)
 	}
-	if err := client.Trust(s.ctx, c.Key, c.Name); err != nil {
+	if err := client.Trust(s.ctx, c.Key, c.As); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(s.errOut, "What that box removes is removed here from now on, also what it removed before.")
