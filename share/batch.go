@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"boucan/record"
 	"boucan/share/dropdir"
 )
 
@@ -98,6 +97,11 @@ func (t *batch) add(path string, k known) error {
 // drop forgets a file.
 func (t *batch) drop(path string, k known) error {
 	t.remove(pathKey(path))
+	if k.rotten {
+		if err := t.whole(path, k); err != nil {
+			return err
+		}
+	}
 	if k.held {
 		t.tally.held--
 	} else if err := t.detach(path, k); err != nil {
@@ -124,6 +128,9 @@ func (t *batch) dropManifest(k known) error {
 	if _, here, err := t.get(cidKey(keyCID, k.cid)); err != nil || here {
 		return err
 	}
+	if _, damaged, err := t.first(cidKey(keyDamage, k.cid)); err != nil || damaged {
+		return err
+	}
 	for i := range pieces(k.size) {
 		t.remove(pieceKey(k.cid, i))
 	}
@@ -143,6 +150,11 @@ func (t *batch) hold(path string, k known) error {
 
 // offer takes hold back.
 func (t *batch) offer(path string, k known) error {
+	if k.rotten {
+		if err := t.whole(path, k); err != nil {
+			return err
+		}
+	}
 	k.held, k.rotten = false, false
 	t.tally.held--
 	t.put(pathKey(path), k.encode())
@@ -179,7 +191,7 @@ func (t *batch) detach(path string, k known) error {
 		t.remove(pathCIDKey(keyOther, k.cid, path))
 		return nil
 	}
-	next, ok, err := t.other(k.cid)
+	next, ok, err := t.first(cidKey(keyOther, k.cid))
 	if err != nil {
 		return err
 	}
@@ -192,9 +204,8 @@ func (t *batch) detach(path string, k known) error {
 	return nil
 }
 
-// other finds another path of the blob than the first.
-func (t *batch) other(cid record.CID) (found pair, ok bool, err error) {
-	prefix := cidKey(keyOther, cid)
+// first finds one of the pairs whose key begins with prefix.
+func (t *batch) first(prefix string) (found pair, ok bool, err error) {
 	for _, key := range t.order {
 		if v := t.set[key]; v != nil && strings.HasPrefix(key, prefix) {
 			return pair{key, v}, true, nil

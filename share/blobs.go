@@ -112,6 +112,7 @@ type Usage struct {
 	Files   int   // indexed and offered
 	Bytes   int64 // of those files
 	Missing int   // held back by the guard against mass disappearance, see Confirm
+	Damaged int   // held back because they do not read as they were stored, see Damages
 	Free    int64 // bytes the file system has left, the reserve included
 	Total   int64 // bytes of the file system
 	Reserve int64 // bytes never eaten
@@ -124,6 +125,7 @@ type Options struct {
 	Workers int              // goroutines that hash, 0 for one a processor
 	Reserve int64            // bytes of free space that are never eaten
 	Now     func() time.Time // nil for time.Now
+	Scrub   int64            // bytes a second that a scrub reads at most; 0 where only StartScrub begins one
 }
 
 // Blobs is the store of blobs. Its methods may be called from many goroutines.
@@ -141,7 +143,9 @@ type Blobs struct {
 	promised  atomic.Int64 // bytes that landings will still write
 	hints     hints
 	suspects  suspects
-	confirmed atomic.Bool // Confirm was called, and no look has been since
+	confirmed atomic.Bool  // Confirm was called, and no look has been since
+	used      atomic.Int64 // Unix nanoseconds: when somebody last had bytes read or written
+	scrub     *scrub
 	landings  landings
 	arrivals  chan record.CID
 
@@ -178,6 +182,10 @@ func Open(dir *dropdir.Dir, index Index, streams Streams, catalog Catalog, o Opt
 		}
 	}
 	if err := b.claim(); err != nil {
+		return nil, err
+	}
+	var err error
+	if b.scrub, err = newScrub(b); err != nil {
 		return nil, err
 	}
 	b.transfers = newTransfers(b)
@@ -273,6 +281,7 @@ func (b *Blobs) Open(cid record.CID) (*os.File, File, error) {
 	if !ok {
 		return nil, File{}, ErrNotHere
 	}
+	b.use()
 	f, e, err := b.dir.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		b.hints.add(path)
@@ -312,7 +321,7 @@ func (b *Blobs) Refused(cid record.CID) bool {
 // Usage is how full the folder is.
 func (b *Blobs) Usage() Usage {
 	t := b.readTally()
-	u := Usage{Files: int(t.files), Bytes: t.bytes, Missing: int(t.held), Reserve: b.o.Reserve, Away: !b.dir.Present()}
+	u := Usage{Files: int(t.files), Bytes: t.bytes, Missing: int(t.held - t.damaged), Damaged: int(t.damaged), Reserve: b.o.Reserve, Away: !b.dir.Present()}
 	if space, err := b.dir.Space(); err == nil {
 		u.Free, u.Total = space.Free, space.Total
 	}

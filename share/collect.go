@@ -61,7 +61,7 @@ func (f *follower) flush(ctx context.Context, batch []result) error {
 			pairs = oldFile
 		}
 		changes[i] = weigh(pairs, r.entry.Path, r.m, func(g *group) (err error) {
-			done[i], err = g.index(r)
+			done[i], err = g.index(r, f.b.o.Now())
 			return err
 		})
 	}
@@ -103,8 +103,7 @@ func (f *follower) announce(news *report, r result, done indexed) {
 		news.appeared = append(news.appeared, knownOf(r.entry, r.m.CID).file(path))
 	}
 	if done.rotten {
-		f.b.log.Error("a file does not read as it was stored; it is not offered any more")
-		f.b.log.Debug("which file does not read", "path", path)
+		f.b.sayDamaged(path)
 	}
 	if done.old != nil {
 		news.vanished = append(news.vanished, done.old.file(path))
@@ -119,7 +118,7 @@ type indexed struct {
 }
 
 // index makes a hashed file known.
-func (g *group) index(r result) (indexed, error) {
+func (g *group) index(r result, at time.Time) (indexed, error) {
 	path, now := r.entry.Path, knownOf(r.entry, r.m.CID)
 	old, ok, err := g.lookUp(path)
 	if err != nil {
@@ -131,12 +130,13 @@ func (g *group) index(r result) (indexed, error) {
 	if old.cid == now.cid {
 		return g.indexAgain(path, old, now, r)
 	}
-	if r.suspect && old.same(r.entry) {
-		old.rotten = true
-		if old.held {
-			return indexed{}, nil
+	if old.same(r.entry) {
+		// Nobody wrote it, and it reads otherwise.
+		bad, err := g.badChunks(old, r.m)
+		if err != nil {
+			return indexed{}, err
 		}
-		return indexed{rotten: true}, g.hold(path, old)
+		return indexed{rotten: !old.rotten}, g.spoil(path, old, bad, at)
 	}
 	if err := g.vanish(path, old); err != nil {
 		return indexed{}, err
@@ -179,6 +179,9 @@ func (g *group) indexAgain(path string, old, now known, r result) (indexed, erro
 	}
 	if !old.held {
 		return indexed{}, nil
+	}
+	if err := g.whole(path, old); err != nil {
+		return indexed{}, err
 	}
 	return indexed{appeared: true}, g.offer(path, now)
 }

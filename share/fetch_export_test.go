@@ -100,6 +100,7 @@ func (b *Blobs) RunFetching(ctx context.Context) error {
 	var all sync.WaitGroup
 	var fetching error
 	all.Go(func() { fetching = b.transfers.run(ctx) })
+	all.Go(func() { b.scrub.run(ctx) })
 	err := t.run(ctx)
 	all.Wait()
 	if err == nil {
@@ -107,6 +108,14 @@ func (b *Blobs) RunFetching(ctx context.Context) error {
 	}
 	return err
 }
+
+const (
+	ScrubPeriod     = scrubPeriod
+	ScrubSuspicious = scrubSuspicious
+)
+
+// LookForFolder does what following the folder does now and then.
+func (b *Blobs) LookForFolder() bool { return b.dir.Look() }
 
 // Bounds are the sizes of what could grow.
 type Bounds struct {

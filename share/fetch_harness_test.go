@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -30,6 +31,7 @@ type box struct {
 	dir     string // holds store/ and files/
 	reserve int64
 	follow  bool // Run follows the folder too
+	scrub   int64
 	logs    *logbook
 	blobs   *share.Blobs
 	stop    func()
@@ -57,7 +59,7 @@ func (b *box) start() {
 		b.t.Fatal(err)
 	}
 	b.blobs, err = share.Open(dir, db.Table(store.Blobs), view{b.n, b.key}, b, share.Options{
-		Logger: slog.New(b.logs), Reserve: b.reserve,
+		Logger: slog.New(b.logs), Reserve: b.reserve, Scrub: b.scrub,
 	})
 	if err != nil {
 		b.t.Fatal(err)
@@ -195,6 +197,12 @@ func (b *box) corrupt(cid record.CID, at int64) {
 	if !ok {
 		b.t.Fatalf("%v is not here", cid)
 	}
+	b.corruptPath(path, at)
+}
+
+// corruptPath is corrupt for a file of which the path is known.
+func (b *box) corruptPath(path string, at int64) {
+	b.t.Helper()
 	path = filepath.Join(b.dir, "files", filepath.FromSlash(path))
 	info, err := os.Stat(path)
 	if err != nil {
@@ -215,6 +223,27 @@ func (b *box) corrupt(cid record.CID, at int64) {
 	}
 	if err := os.Chtimes(path, info.ModTime(), info.ModTime()); err != nil {
 		b.t.Fatal(err)
+	}
+}
+
+// exists reports whether a file lies in the box's folder.
+func (b *box) exists(path string) bool {
+	_, err := os.Stat(filepath.Join(b.dir, "files", filepath.FromSlash(path)))
+	return err == nil
+}
+
+// away takes the folder away, until it is put back.
+func (b *box) away() (back func()) {
+	b.t.Helper()
+	files := filepath.Join(b.dir, "files")
+	if err := errors.Join(os.Rename(files, files+".away"), os.Mkdir(files, 0o755)); err != nil {
+		b.t.Fatal(err)
+	}
+	b.blobs.LookForFolder()
+	return func() {
+		if err := errors.Join(os.Remove(files), os.Rename(files+".away", files)); err != nil {
+			b.t.Fatal(err)
+		}
 	}
 }
 

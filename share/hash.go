@@ -310,6 +310,7 @@ func (in *intake) write(p []byte) error {
 	if in.size+int64(len(p)) > in.most {
 		return ErrTooLarge
 	}
+	in.b.use()
 	if err := in.b.room(int64(len(p)), func() error {
 		_, err := in.a.Write(p)
 		return err

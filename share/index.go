@@ -26,7 +26,8 @@ import (
 //	q CID               what has landed of a blob that is being fetched
 //	x CID               never to be fetched again
 //	g CID hash(path)    a file that vanished, until the catalog knows
-//	s name              settings: the folder's mark, the tally
+//	b CID hash(path)    the damage of a file that is rotten
+//	s name              settings: the folder's mark, the tally, how far the scrub is
 const (
 	keyPath     = 'p'
 	keyCID      = 'c'
@@ -38,12 +39,14 @@ const (
 	keyPartial  = 'q'
 	keyRefused  = 'x'
 	keyGone     = 'g'
+	keyDamage   = 'b'
 	keySetting  = 's'
 )
 
 const (
 	settingMark  = "smark"
 	settingTally = "stally"
+	settingScrub = "sscrub"
 )
 
 const (
@@ -152,11 +155,12 @@ func decodeGone(b []byte) (File, error) {
 // tally is what Usage tells of the index.
 type tally struct {
 	files, bytes, held int64
+	damaged            int64 // of held
 }
 
 func (t tally) encode() []byte {
 	var b []byte
-	for _, v := range []int64{t.files, t.bytes, t.held} {
+	for _, v := range []int64{t.files, t.bytes, t.held, t.damaged} {
 		b = binary.AppendUvarint(b, uint64(v))
 	}
 	return b
@@ -164,7 +168,10 @@ func (t tally) encode() []byte {
 
 func decodeTally(b []byte) (tally, error) {
 	var t tally
-	for _, v := range []*int64{&t.files, &t.bytes, &t.held} {
+	for i, v := range []*int64{&t.files, &t.bytes, &t.held, &t.damaged} {
+		if i == 3 && len(b) == 0 {
+			break // written before damage was counted
+		}
 		u, n := binary.Uvarint(b)
 		if n <= 0 || u > 1<<62 {
 			return tally{}, errIndex

@@ -44,11 +44,36 @@ func FuzzDecodeGone(f *testing.F) {
 }
 
 func FuzzDecodeTally(f *testing.F) {
-	f.Add(tally{1, 2, 3}.encode())
+	f.Add(tally{1, 2, 3, 1}.encode())
+	f.Add(tally{1, 2, 3, 0}.encode()[:3])
 	f.Add([]byte{0x80})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if v, err := decodeTally(b); err == nil && (v.files < 0 || v.bytes < 0 || v.held < 0) {
+		if v, err := decodeTally(b); err == nil && (v.files < 0 || v.bytes < 0 || v.held < 0 || v.damaged < 0) {
 			t.Errorf("%x decodes to %+v", b, v)
+		}
+	})
+}
+
+func FuzzDecodeDamage(f *testing.F) {
+	f.Add(damage{path: "a/b\xff", since: 1 << 40, bad: bitset{5, 1}}.encode())
+	f.Add(damage{mending: true, since: -1}.encode())
+	f.Add([]byte{1, 0x80, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		d, err := decodeDamage(b)
+		if err == nil && !bytes.Equal(d.encode(), b) {
+			t.Errorf("%x decodes to %+v", b, d)
+		}
+	})
+}
+
+func FuzzDecodeProgress(f *testing.F) {
+	f.Add(progress{paused: true, begun: 1 << 41, done: 1 << 40, files: 7, found: 1, path: "a/b\xff", chunk: 1 << 18}.encode())
+	f.Add(progress{alarmed: true, finished: 1 << 41}.encode())
+	f.Add([]byte{3, 0x80})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := decodeProgress(b)
+		if err == nil && !bytes.Equal(p.encode(), b) {
+			t.Errorf("%x decodes to %+v", b, p)
 		}
 	})
 }

@@ -37,7 +37,7 @@ type missing struct {
 // miss is for a file that the index knows and the folder does not have.
 func (l *look) miss(path string, k known) {
 	m := &l.f.missing
-	if k.held && !l.trust || m.paths[path] {
+	if k.held && !k.rotten && !l.trust || m.paths[path] {
 		return
 	}
 	now := time.Now()
@@ -171,8 +171,11 @@ func (b *Blobs) holdBack(paths []string) error {
 		for _, path := range some {
 			changes = append(changes, weigh(oldFile, path, Manifest{}, func(g *group) error {
 				k, ok, err := g.lookUp(path)
-				if err != nil || !ok || k.held || !b.isGone(path) {
+				if err != nil || !ok || k.held && !k.rotten || !b.isGone(path) {
 					return err
+				}
+				if k.rotten {
+					return g.lose(path, k)
 				}
 				return g.hold(path, k)
 			}))

@@ -39,31 +39,54 @@ func (b *Blobs) Release(ctx context.Context, cids ...record.CID) error {
 
 // releasing makes the changes that remove the files of a blob.
 func (b *Blobs) releasing(cid record.CID) ([]*change, error) {
-	path, k, ok, err := b.find(cid)
-	if err != nil || !ok {
-		return nil, err
-	}
-	paths := []string{path}
-	others, end := pagesOf(b.index, cidKey(keyOther, cid))
-	for p := range others {
-		paths = append(paths, string(p.value))
-	}
-	if err := end(); err != nil {
+	paths, size, err := b.placesOf(cid)
+	if err != nil {
 		return nil, err
 	}
 	var changes []*change
 	for _, path := range paths {
 		c := weigh(oldFile, path, Manifest{}, func(g *group) error { return b.release(g, path, cid) })
-		c.pairs += pieces(k.size)
-		c.bytes += pieces(k.size) * 64
+		c.pairs += pieces(size)
+		c.bytes += pieces(size) * 64
 		changes = append(changes, c)
 	}
 	return changes, nil
 }
 
+// placesOf finds all paths of a blob, those of damaged files too, and its size.
+func (b *Blobs) placesOf(cid record.CID) (paths []string, size int64, err error) {
+	path, k, ok, err := b.find(cid)
+	if err != nil {
+		return nil, 0, err
+	}
+	if size = k.size; ok {
+		paths = append(paths, path)
+	}
+	others, end := pagesOf(b.index, cidKey(keyOther, cid))
+	for p := range others {
+		paths = append(paths, string(p.value))
+	}
+	if err := end(); err != nil {
+		return nil, 0, err
+	}
+	damages, end := pagesOf(b.index, cidKey(keyDamage, cid))
+	for p := range damages {
+		d, err := decodeDamage(p.value)
+		if err != nil {
+			return nil, 0, fmt.Errorf("read index: %w", err)
+		}
+		if k, ok, err := lookUp(b.get, d.path); err != nil {
+			return nil, 0, err
+		} else if ok {
+			paths, size = append(paths, d.path), k.size
+		}
+	}
+	return paths, size, end()
+}
+
 func (b *Blobs) release(g *group, path string, cid record.CID) error {
 	k, ok, err := g.lookUp(path)
-	if err != nil || !ok || k.cid != cid || k.held {
+	if err != nil || !ok || k.cid != cid || k.held && !k.rotten {
 		return err
 	}
 	p, err := g.places()

@@ -19,6 +19,7 @@ func (b *Blobs) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	var fetching error
 	all.Go(func() { f.run(ctx) })
+	all.Go(func() { b.scrub.run(ctx) })
 	all.Go(func() {
 		fetching = b.transfers.run(ctx)
 		if fetching != nil {

@@ -162,6 +162,7 @@ func (sv *serving) pieces(o servedFile, offset int64, length int) (whole bool, e
 
 // readDisk fills p. Only so many streams read at a time; they take turns.
 func (sv *serving) readDisk(o servedFile, p []byte, offset int64) error {
+	sv.v.b.use()
 	sv.v.reads <- struct{}{}
 	defer func() { <-sv.v.reads }()
 	n, err := o.f.ReadAt(p, offset)

@@ -22,6 +22,7 @@ func (b *Blobs) landWhole(ctx context.Context, ws []whole) ([]error, error) {
 	if len(ws) == 0 {
 		return errs, nil
 	}
+	b.use()
 	if !b.dir.Look() {
 		return nil, fmt.Errorf("store blobs: %w", ErrAway)
 	}

@@ -18,6 +18,9 @@ import (
 // was put in the file's place.
 const openFlags = unix.O_NONBLOCK | unix.O_NOFOLLOW
 
+// directFlag makes reads go past the system's cache (open(2), O_DIRECT).
+const directFlag = unix.O_DIRECT
+
 // File systems told apart, by their magic numbers (linux/magic.h and the file
 // systems' own sources).
 const (
@@ -148,6 +151,12 @@ func startFlush(f *os.File, offset, length int64) {
 	_ = onDescriptor(f, func(fd int) error {
 		return unix.SyncFileRange(fd, offset, length, unix.SYNC_FILE_RANGE_WRITE)
 	})
+}
+
+// dropCache lets the system forget what was read of a range.
+func dropCache(f *os.File, offset, length int64) {
+	// A hint, like startFlush.
+	_ = onDescriptor(f, func(fd int) error { return unix.Fadvise(fd, offset, length, unix.FADV_DONTNEED) })
 }
 
 // list calls add for each file and folder in root's own folder, in no order.

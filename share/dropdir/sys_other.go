@@ -14,7 +14,10 @@ import (
 // Without Linux the folder is served with what every system has: quiet time
 // instead of leases, links instead of exclusive renames, no reserve of room.
 
-const openFlags = 0
+const (
+	openFlags  = 0
+	directFlag = 0
+)
 
 func findTraits(*os.File) traits { return traits{} }
 
@@ -31,6 +34,8 @@ func preallocate(*os.File, int64) (bool, error) { return false, nil }
 func isHole(*os.File, int64, int64) bool { return false }
 
 func startFlush(*os.File, int64, int64) {}
+
+func dropCache(*os.File, int64, int64) {}
 
 func list(root *os.Root, add func(name string, folder bool)) error {
 	f, err := root.Open(".")

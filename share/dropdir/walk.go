@@ -89,7 +89,10 @@ func (d *Dir) Stat(path string) (Entry, error) {
 
 // Open opens a file for reading and says how it lies. Links and devices are not
 // opened.
-func (d *Dir) Open(path string) (*os.File, Entry, error) {
+func (d *Dir) Open(path string) (*os.File, Entry, error) { return d.open(path, 0) }
+
+// open is Open with more flags.
+func (d *Dir) open(path string, flags int) (*os.File, Entry, error) {
 	h, err := d.handle()
 	if err != nil {
 		return nil, Entry{}, err
@@ -101,7 +104,7 @@ func (d *Dir) Open(path string) (*os.File, Entry, error) {
 	if err != nil {
 		return nil, Entry{}, err
 	}
-	f, err := h.root.OpenFile(path, os.O_RDONLY|openFlags, 0)
+	f, err := h.root.OpenFile(path, os.O_RDONLY|openFlags|flags, 0)
 	if err != nil {
 		return nil, Entry{}, err
 	}
