@@ -128,6 +128,15 @@ func (c *Client) Confirm(ctx context.Context) error {
 	return err
 }
 
+// Scrub tells how far the scrub is, after an order: ScrubStart, ScrubPause,
+// ScrubResume, or none.
+func (c *Client) Scrub(ctx context.Context, order string) (Scrub, error) {
+	if order == "" {
+		return ask[Scrub](ctx, c, "/v1/scrub", nil)
+	}
+	return decode[Scrub](c.do(ctx, http.MethodPost, "/v1/scrub", url.Values{"do": {order}}, nil))
+}
+
 // Say writes a message into a room.
 func (c *Client) Say(ctx context.Context, room, nick, text string) (Message, error) {
 	b, err := json.Marshal(saying{Room: room, Nick: nick, Text: text})

@@ -23,6 +23,7 @@ const (
 	MaxChatBody = 16 << 10 // bytes of one chat request
 	MaxError    = 4 << 10  // bytes of an error text read by the client
 	MaxHistory  = 1000     // chat messages asked for at once
+	MaxDamaged  = 1000     // damaged files listed by Scrub
 )
 
 // ErrNotRunning is returned by Dial where no node serves the data folder.
@@ -48,7 +49,8 @@ type Identity struct {
 	Files    int      `json:"files"`    // listed
 	Bytes    uint64   `json:"bytes"`    // sizes of what is listed added up
 	Peers    int      `json:"peers"`    // connected
-	Missing  int      `json:"missing"`  // files gone from the folder or rotten, held back; see Confirm
+	Missing  int      `json:"missing"`  // files gone from the folder all at once, held back; see Confirm
+	Damaged  int      `json:"damaged"`  // files that do not read as they were stored; see Scrub
 	Away     bool     `json:"away"`     // the shared folder is not there, or another one is in its place
 }
 
@@ -59,8 +61,9 @@ type File struct {
 	Size        uint64    `json:"size"` // bytes
 	From        string    `json:"from"` // name of the box that offered it
 	FromID      string    `json:"from_id"`
-	Here        bool      `json:"here"`   // whether all its bytes lie on this node
-	Landed      uint64    `json:"landed"` // bytes of it that lie here
+	Here        bool      `json:"here"`              // whether all its bytes lie on this node
+	Landed      uint64    `json:"landed"`            // bytes of it that lie here
+	Damaged     bool      `json:"damaged,omitempty"` // it lies here and does not read as it was stored
 	MediaType   string    `json:"type,omitempty"`
 	Description string    `json:"description,omitempty"`
 	Created     time.Time `json:"created"`
@@ -85,6 +88,38 @@ type Message struct {
 	Box  string    `json:"box"` // name of the box it was written on
 	At   time.Time `json:"at"`
 }
+
+// Scrub is how far the scrub is, which reads all files and compares them with
+// what they were.
+type Scrub struct {
+	State    string    `json:"state"`    // resting, running, paused, alarmed, waiting (for the folder) or noanswer
+	Rate     int64     `json:"rate"`     // bytes a second at most; 0 where none begins by itself
+	Begun    time.Time `json:"begun"`    // this one, or the last; zero for none yet
+	Finished time.Time `json:"finished"` // the last whole one; zero for none yet
+	Next     time.Time `json:"next"`     // when the next begins; zero while one goes on and where none does
+	Done     int64     `json:"done"`     // bytes of this one, or the last
+	Total    int64     `json:"total"`    // bytes there are
+	Files    int       `json:"files"`    // read by this one, or the last
+	Found    int       `json:"found"`    // of them, that were found damaged
+	Damaged  int       `json:"damaged"`  // files that are damaged now
+	List     []Damaged `json:"list"`     // of these, at most MaxDamaged
+}
+
+// Damaged is a file that does not read as it was stored.
+type Damaged struct {
+	Path   string    `json:"path"` // in the shared folder
+	CID    string    `json:"cid"`
+	Size   int64     `json:"size"`   // bytes
+	Chunks int       `json:"chunks"` // that are wrong or cannot be read, of 1 MiB
+	Since  time.Time `json:"since"`  // when that was found
+}
+
+// The orders about the scrub.
+const (
+	ScrubStart  = "start"
+	ScrubPause  = "pause"
+	ScrubResume = "resume"
+)
 
 // Added is the outcome of adding one file.
 type Added struct {
@@ -117,6 +152,8 @@ type Node interface {
 	// right: files that went missing all at once are withdrawn, and another
 	// folder in the known one's place is taken for ours.
 	Confirm(ctx context.Context) error
+	// Scrub tells how far the scrub is, after an order that is empty for none.
+	Scrub(order string) (Scrub, error)
 	History(ctx context.Context, room string, limit int) ([]Message, error)
 	Say(ctx context.Context, room, nick, text string) (Message, error)
 	// Follow calls each for the last messages in room, oldest of them first, and

@@ -28,6 +28,7 @@ type memoryNode struct {
 	said     chan control.Message
 
 	confirmed bool
+	scrub     string // the last order
 }
 
 func newMemoryNode() *memoryNode {
@@ -108,6 +109,16 @@ func (n *memoryNode) Confirm(context.Context) error {
 	defer n.mu.Unlock()
 	n.confirmed = true
 	return nil
+}
+
+func (n *memoryNode) Scrub(order string) (control.Scrub, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if order == "sing" {
+		return control.Scrub{}, errors.New("a scrub cannot sing")
+	}
+	n.scrub = order
+	return control.Scrub{State: "running", List: []control.Damaged{{Path: "a b\x1b", Chunks: 2}}}, nil
 }
 
 func (n *memoryNode) Say(_ context.Context, room, nick, text string) (control.Message, error) {
@@ -298,6 +309,23 @@ func TestSocketIsPrivateAndWorksInALongFolder(t *testing.T) {
 	}
 	if info.Mode().Perm() != 0o600 {
 		t.Errorf("socket mode %o, want 600", info.Mode().Perm())
+	}
+}
+
+func TestScrubReachesTheNode(t *testing.T) {
+	n := newMemoryNode()
+	c, _ := serve(t, t.TempDir(), n)
+	for _, order := range []string{control.ScrubStart, control.ScrubPause, control.ScrubResume, ""} {
+		s, err := c.Scrub(t.Context(), order)
+		if err != nil || s.State != "running" || len(s.List) != 1 || s.List[0].Path != "a b\x1b" {
+			t.Errorf("%q: %+v, %v", order, s, err)
+		}
+		if n.scrub != order {
+			t.Errorf("the node heard %q, not %q", n.scrub, order)
+		}
+	}
+	if _, err := c.Scrub(t.Context(), "sing"); err == nil || err.Error() != "a scrub cannot sing" {
+		t.Errorf("a wrong order: %v", err)
 	}
 }
 

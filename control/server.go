@@ -153,6 +153,8 @@ func (s *Server) handler(soft context.Context) http.Handler {
 	mux.HandleFunc("GET /v1/file", s.lookup)
 	mux.Handle("GET /v1/bytes", until(soft, s.get))
 	mux.HandleFunc("POST /v1/confirm", s.confirm)
+	mux.HandleFunc("GET /v1/scrub", func(w http.ResponseWriter, r *http.Request) { s.scrub(w, "") })
+	mux.HandleFunc("POST /v1/scrub", func(w http.ResponseWriter, r *http.Request) { s.scrub(w, r.URL.Query().Get("do")) })
 	mux.HandleFunc("GET /v1/chat", s.history)
 	mux.HandleFunc("POST /v1/chat", s.say)
 	mux.Handle("GET /v1/follow", until(soft, s.follow))
@@ -225,6 +227,15 @@ func (s *Server) confirm(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply(w, s.node.Identity())
+}
+
+func (s *Server) scrub(w http.ResponseWriter, order string) {
+	out, err := s.node.Scrub(order)
+	if err != nil {
+		refuse(w, status(err), err)
+		return
+	}
+	reply(w, out)
 }
 
 func (s *Server) lookup(w http.ResponseWriter, r *http.Request) {

@@ -45,6 +45,7 @@ type Config struct {
 	Name    string  // of the box; empty for one chosen by its key
 	Port    int     // TCP port for other boxes, 0 for any
 	Profile Profile // zero for the one that suits this machine
+	Scrub   int64   // bytes a second that the scrub reads at most: 0 for the profile's, below 0 for none by itself
 	// Logger hears what happens; nil discards. Addresses are taken out of all
 	// that it is told.
 	Logger *slog.Logger
@@ -212,6 +213,7 @@ func (n *Node) wire() (err error) {
 	}
 	n.blobs, err = share.Open(n.dir, n.db.Table(store.Blobs), blobStreams{streams{n.host, blobProtocol}}, n.library, share.Options{
 		Logger: n.log, Workers: n.config.Profile.HashWorkers, Reserve: reserve, Now: n.clock.Now,
+		Scrub: n.config.scrubRate(),
 	})
 	if err != nil {
 		return fmt.Errorf("open the shared files: %w", err)

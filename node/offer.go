@@ -166,12 +166,15 @@ func (k *keeper) renewOffers(ctx context.Context) error {
 		if !ok {
 			continue
 		}
-		if f, err := r.File(); err == nil && k.blobs.Has(f.CID) {
+		if f, err := r.File(); err == nil && k.lies(f.CID) {
 			drafts = append(drafts, k.renewed(c.created, f))
 		}
 	}
 	return k.publish(ctx, drafts...)
 }
+
+// lies reports whether a file of these bytes lies in the folder, whole or damaged.
+func (l *library) lies(cid record.CID) bool { return l.blobs.Has(cid) || l.blobs.Damaged(cid) }
 
 // renewed is the draft of a record that goes on offering a file. It keeps the
 // date, and with it the file's place in the list and its right to its name, as
@@ -190,7 +193,7 @@ func (l *library) renewed(created int64, f record.File) record.Draft {
 func (k *keeper) offerAgain(ctx context.Context, ended []endedOffer) error {
 	var drafts []record.Draft
 	for _, o := range ended {
-		if k.blobs.Has(o.file.CID) {
+		if k.lies(o.file.CID) {
 			drafts = append(drafts, k.renewed(o.created, o.file))
 		}
 	}

@@ -30,7 +30,7 @@ func (n *Node) Identity() control.Identity {
 		Files: count, Bytes: bytes, Peers: n.peers.connected(),
 	}
 	usage := n.blobs.Usage()
-	id.Missing, id.Away = usage.Missing, usage.Away
+	id.Missing, id.Damaged, id.Away = usage.Missing, usage.Damaged, usage.Away
 	if hasAES() {
 		id.Security = "tls"
 	}
@@ -70,6 +70,8 @@ func (o operator) file(r *row, landed map[record.CID]int64) control.File {
 	}
 	if f.Landed = uint64(max(landed[r.cid], 0)); f.Here {
 		f.Landed = f.Size
+	} else {
+		f.Damaged = o.n.blobs.Damaged(r.cid)
 	}
 	if r.about != "" { // the catalogue keeps it only as it is searched
 		if rec, ok, err := o.n.records.Get(r.id); err == nil && ok {

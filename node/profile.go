@@ -17,14 +17,15 @@ type Profile struct {
 	Records       int   // files, messages and whatever else is replicated
 	Soft          int64 // bytes at which Go's collector works harder, 0 for never
 	HashWorkers   int   // chunks hashed at once, 0 for one a processor
+	Scrub         int64 // bytes a second that the scrub reads at most
 }
 
 // profiles, smallest first. Soft is GOMEMLIMIT: it leaves room on a machine of
 // that size for the system and its file cache.
 var profiles = []Profile{
-	{Name: "router", StoreCache: 8 << 20, NetworkMemory: 24 << 20, Connections: 64, Records: 40_000, Soft: 40 << 20, HashWorkers: 1},
-	{Name: "board", StoreCache: 16 << 20, NetworkMemory: 64 << 20, Connections: 192, Records: 150_000, Soft: 96 << 20},
-	{Name: "server", StoreCache: 32 << 20, NetworkMemory: 256 << 20, Connections: 768, Records: 1_000_000},
+	{Name: "router", StoreCache: 8 << 20, NetworkMemory: 24 << 20, Connections: 64, Records: 40_000, Soft: 40 << 20, HashWorkers: 1, Scrub: 1 << 20},
+	{Name: "board", StoreCache: 16 << 20, NetworkMemory: 64 << 20, Connections: 192, Records: 150_000, Soft: 96 << 20, Scrub: 4 << 20},
+	{Name: "server", StoreCache: 32 << 20, NetworkMemory: 256 << 20, Connections: 768, Records: 1_000_000, Scrub: 16 << 20},
 }
 
 // ChooseProfile returns the profile of that name, or for "" and "auto" the one

@@ -30,8 +30,9 @@ type box struct {
 	key     record.Key
 	dir     string // holds store/ and files/
 	reserve int64
-	follow  bool // Run follows the folder too
-	scrub   int64
+	follow  bool          // Run follows the folder too
+	scrub   int64         // bytes a second
+	ahead   time.Duration // of the box's clock
 	logs    *logbook
 	blobs   *share.Blobs
 	stop    func()
@@ -60,6 +61,7 @@ func (b *box) start() {
 	}
 	b.blobs, err = share.Open(dir, db.Table(store.Blobs), view{b.n, b.key}, b, share.Options{
 		Logger: slog.New(b.logs), Reserve: b.reserve, Scrub: b.scrub,
+		Now: func() time.Time { return time.Now().Add(b.ahead) },
 	})
 	if err != nil {
 		b.t.Fatal(err)

@@ -159,9 +159,25 @@ func TestScrubPace(t *testing.T) {
 		if first.Done != chunks*share.ChunkSize || first.Next.Sub(first.Begun) != share.ScrubPeriod {
 			t.Errorf("%+v", first)
 		}
-		wait(t, 31*24*time.Hour, "a month passes", func() bool { return a.blobs.Scrub().State == share.ScrubRunning })
-		if second := a.blobs.Scrub(); second.Begun.Sub(first.Begun) < share.ScrubPeriod {
-			t.Errorf("the next one began after %v", second.Begun.Sub(first.Begun))
+		for _, c := range []struct {
+			ahead time.Duration
+			state share.ScrubState
+		}{
+			{share.ScrubPeriod - 2*time.Hour, share.ScrubResting},
+			{-10 * share.ScrubPeriod, share.ScrubResting},
+			{share.ScrubPeriod, share.ScrubRunning},
+		} {
+			a.stop()
+			a.ahead = c.ahead
+			a.start()
+			time.Sleep(10*time.Minute + time.Second)
+			s := a.blobs.Scrub()
+			if s.State != c.state {
+				t.Errorf("%v later it is %+v", c.ahead, s)
+			}
+			if s.State == share.ScrubResting && time.Until(s.Next) > share.ScrubPeriod+c.ahead.Abs() {
+				t.Errorf("%v later the next is due in %v", c.ahead, time.Until(s.Next))
+			}
 		}
 		began = time.Now()
 		wait(t, time.Hour, "it ends while somebody reads", func() bool {

@@ -334,6 +334,67 @@ func TestMassRemovalWaitsForTheOperator(t *testing.T) {
 	}
 }
 
+// TestDamageIsFoundAndSaid: bits that a disk lost are found by a scrub, and every
+// command that speaks of files says so.
+func TestDamageIsFoundAndSaid(t *testing.T) {
+	a := start(t, t.TempDir(), "Alpha")
+	for _, name := range []string{"bad.txt", "good.txt"} {
+		if err := os.WriteFile(filepath.Join(a.dir, "files", name), []byte("the bytes of "+name), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "both files are listed", func() bool { return len(a.ls()) == 2 })
+	if out := a.mustDo("scrub"); !strings.Contains(out, "resting") || !strings.Contains(out, "never") {
+		t.Errorf("before any scrub: %s", out)
+	}
+	path := filepath.Join(a.dir, "files", "bad.txt")
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteAt([]byte("x"), 4)
+	if err := errors.Join(err, f.Close(), os.Chtimes(path, info.ModTime(), info.ModTime())); err != nil {
+		t.Fatal(err)
+	}
+	a.mustDo("scrub", "start")
+	eventually(t, "the scrub finds it", func() bool { return strings.Contains(a.mustDo("scrub"), "2 files, 1 of them damaged") })
+	for _, c := range [][2]string{{"scrub", "1 MiB"}, {"scrub", "bad.txt"}, {"id", "1 files"}, {"ls", "damaged"}} {
+		if out := a.mustDo(c[0]); !strings.Contains(out, c[1]) {
+			t.Errorf("%s does not say %q: %s", c[0], c[1], out)
+		}
+	}
+	if out := a.mustDo("scrub", "--json"); !strings.Contains(out, `"damaged":1`) || !strings.Contains(out, `"path":"bad.txt"`) {
+		t.Errorf("--json: %s", out)
+	}
+	if _, out, code := do(t, a.dir, "scrub", "resume"); code != exitFailed || !strings.Contains(out, "not paused") {
+		t.Errorf("resuming what is not paused: %d, %s", code, out)
+	}
+	if _, _, code := do(t, a.dir, "scrub", "polish"); code != exitUsage {
+		t.Errorf("an unknown order: %d", code)
+	}
+	if out := a.mustDo("scrub", "pause"); !strings.Contains(out, "paused") {
+		t.Errorf("paused: %s", out)
+	}
+}
+
+func TestRates(t *testing.T) {
+	for text, want := range map[string]rate{"auto": 0, "off": -1, "OFF": -1, "1": 1, "500k": 500 << 10, "4M": 4 << 20, "1G": 1 << 30} {
+		var r rate
+		if err := r.UnmarshalText([]byte(text)); err != nil || r != want {
+			t.Errorf("%q is %d, %v", text, r, err)
+		}
+	}
+	for _, text := range []string{"", "0", "-1", "M", "4T", "1.5M", "99999999999G"} {
+		if r := rate(7); r.UnmarshalText([]byte(text)) == nil {
+			t.Errorf("%q is taken for %d", text, r)
+		}
+	}
+}
+
 func TestAdd(t *testing.T) {
 	a := start(t, t.TempDir(), "Alpha")
 	src := t.TempDir()

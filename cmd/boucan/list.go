@@ -12,7 +12,7 @@ import (
 )
 
 // fileFields describes ls --json and search --json.
-const fileFields = `Fields of --json: name, cid, size (bytes), from (name of the box that offered it), from_id, here (true where all its bytes are on this box), landed (bytes that are), type (media type, may be missing), description (may be missing), created, expires (RFC 3339).`
+const fileFields = `Fields of --json: name, cid, size (bytes), from (name of the box that offered it), from_id, here (true where all its bytes are on this box), landed (bytes that are), damaged (true where it is on this box and does not read as it was stored; may be missing), type (media type, may be missing), description (may be missing), created, expires (RFC 3339).`
 
 // lsCmd lists files.
 type lsCmd struct {
@@ -71,6 +71,8 @@ func hereText(f control.File) string {
 	switch {
 	case f.Here:
 		return "yes"
+	case f.Damaged:
+		return "damaged"
 	case f.Landed > 0 && f.Size > 0:
 		return fmt.Sprintf("%d%%", f.Landed*100/f.Size)
 	}

@@ -46,6 +46,7 @@ type globals struct {
 	Name    string `help:"Name of this box, as people see it. Default: two words chosen by its key." placeholder:"NAME" env:"BOUCAN_NAME"`
 	Profile string `help:"Memory and connection limits: router, board or server. Default: chosen from this machine's memory." placeholder:"PROFILE" enum:"auto,router,board,server" default:"auto" env:"BOUCAN_PROFILE"`
 	Port    uint16 `help:"TCP port for other boxes; another is taken where it is in use." default:"9472" env:"BOUCAN_PORT"`
+	Scrub   rate   `help:"How fast the files are read once a month to find damage: bytes a second, as in 500K or 4M, off for not by itself, auto by the profile." placeholder:"RATE" default:"auto" env:"BOUCAN_SCRUB"`
 	Verbose bool   `short:"v" help:"Log what happens in detail." env:"BOUCAN_VERBOSE"`
 }
 
@@ -68,6 +69,7 @@ type cli struct {
 	Untrust untrustCmd `cmd:"" help:"End that."`
 	Actions actionsCmd `cmd:"" help:"Show what this box's operator removed and blocked."`
 	Confirm confirmCmd `cmd:"" help:"Say that what lies in the shared folder now is right."`
+	Scrub   scrubCmd   `cmd:"" help:"Tell of damaged files, and how far the reading of all files is."`
 	Chat    chatCmd    `cmd:"" help:"Send a message, or follow a room."`
 	ID      idCmd      `cmd:"" name:"id" help:"Say who and where the running box is."`
 	Version versionCmd `cmd:"" help:"Print version and build."`

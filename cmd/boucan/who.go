@@ -61,7 +61,7 @@ type idCmd struct {
 
 // Help is for kong.
 func (c *idCmd) Help() string {
-	return `Fields of --json: id, name, version, urls (of the page), addrs (for other boxes, host:port), security (tls or noise), profile, store (its engine), data (the data folder), files (listed), bytes (their sizes added up), peers (connected), missing (files held back because they went from the folder all at once, or rotted), away (the shared folder is not there).`
+	return `Fields of --json: id, name, version, urls (of the page), addrs (for other boxes, host:port), security (tls or noise), profile, store (its engine), data (the data folder), files (listed), bytes (their sizes added up), peers (connected), missing (files held back because they went from the folder all at once), damaged (files that do not read as they were stored), away (the shared folder is not there).`
 }
 
 func (c *idCmd) Run(s *session) error {
@@ -85,6 +85,9 @@ func (c *idCmd) Run(s *session) error {
 		fmt.Fprintln(tab, "Folder\taway, or another one is in its place; \"boucan confirm\" takes it as it is")
 	case id.Missing > 0:
 		fmt.Fprintf(tab, "Missing\t%d files; put them back, or \"boucan confirm\" that they are gone\n", id.Missing)
+	}
+	if id.Damaged > 0 {
+		fmt.Fprintf(tab, "Damaged\t%d files; \"boucan scrub\" tells which\n", id.Damaged)
 	}
 	return tab.Flush()
 }
