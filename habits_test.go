@@ -57,11 +57,11 @@ func TestTestsNeitherSkipNorSleep(t *testing.T) {
 	}
 }
 
-// TestContextComesFromTheCaller: only the program decides when things end. The
+// TestContextComesFromTheCaller: only a program decides when things end. The
 // one call that waits for nothing is slog's Enabled, which wants one all the same.
 func TestContextComesFromTheCaller(t *testing.T) {
 	for _, s := range sources(t) {
-		if s.isTest() || strings.HasPrefix(s.path, "cmd/") {
+		if s.isTest() || strings.HasPrefix(s.path, "cmd/") || strings.HasPrefix(s.path, "bench/") {
 			continue
 		}
 		asked := make(map[int]bool) // lines that ask a logger

@@ -64,6 +64,11 @@ var edges = []edge{
 	{"record", "github.com/fxamacker/cbor/v2", "the canonical encoding"},
 	{"record", "github.com/mr-tron/base58", "peer IDs in text"},
 
+	{"bench/replicate", "control", "how far the boxes are that it measures"},
+	{"bench/replicate", "golang.org/x/sys", "entering a network namespace, syncing a file system"},
+	{"bench/replicate", "github.com/libp2p/go-libp2p", "what TLS and yamux alone would do, to compare with"},
+	{"bench/replicate", "github.com/multiformats/go-multiaddr", "how libp2p writes addresses"},
+
 	{"lab", "golang.org/x/sys", "entering a network namespace"},
 	{"lab", "golang.org/x/text", "names that differ by normalisation only"},
 }

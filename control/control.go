@@ -48,6 +48,7 @@ type Identity struct {
 	Data     string   `json:"data"`     // data folder
 	Files    int      `json:"files"`    // listed
 	Bytes    uint64   `json:"bytes"`    // sizes of what is listed added up
+	Here     int      `json:"here"`     // files whose bytes lie in this box's folder, all of them durable
 	Peers    int      `json:"peers"`    // connected
 	Missing  int      `json:"missing"`  // files gone from the folder all at once, held back; see Confirm
 	Damaged  int      `json:"damaged"`  // files that do not read as they were stored; see Scrub

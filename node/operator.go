@@ -30,7 +30,7 @@ func (n *Node) Identity() control.Identity {
 		Files: count, Bytes: bytes, Peers: n.peers.connected(),
 	}
 	usage := n.blobs.Usage()
-	id.Missing, id.Damaged, id.Away = usage.Missing, usage.Damaged, usage.Away
+	id.Here, id.Missing, id.Damaged, id.Away = usage.Files, usage.Missing, usage.Damaged, usage.Away
 	if hasAES() {
 		id.Security = "tls"
 	}

@@ -31,6 +31,7 @@ func (c *serveCmd) Run(s *session) error {
 	}
 	// Whoever reads the output may go away; the box stays.
 	signal.Ignore(syscall.SIGPIPE)
+	defer profileCPU()()
 	n, err := node.Open(node.Config{
 		Data: dir, HTTP: s.HTTP, Name: s.Name, Port: int(s.Port), Profile: profile, Scrub: int64(s.Scrub),
 		Logger: s.logger(),
