@@ -236,7 +236,7 @@ func TestCataloguePagesInOrder(t *testing.T) {
 				t.Errorf("page at %d begins with %q, want %q", at, rows[0].name, want)
 			}
 		}
-		for _, at := range []int{many, many + 1, 1 << 40} {
+		for _, at := range []int{many, many + 1, 1 << 30} {
 			if rows, total := c.page(at, 5); len(rows) != 0 || total != many {
 				t.Errorf("page behind the end: %d of %d", len(rows), total)
 			}

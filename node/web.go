@@ -168,6 +168,17 @@ func (f files) Open(_ context.Context, cid record.CID) (*os.File, webui.File, er
 	return file, opened, nil
 }
 
+func (f files) DAG(ctx context.Context, cid record.CID) (webui.DAG, error) {
+	dag, err := f.n.blobs.DAG(ctx, cid, func(blob record.CID) bool {
+		_, listed := f.n.library.names.first(blob)
+		return listed
+	})
+	if err != nil {
+		return nil, webError(err)
+	}
+	return dag, nil
+}
+
 // webError names the errors of share as webui knows them.
 func webError(err error) error {
 	for _, same := range []struct{ from, to error }{

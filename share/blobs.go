@@ -147,6 +147,7 @@ type Blobs struct {
 	used      atomic.Int64 // Unix nanoseconds: when somebody last had bytes read or written
 	scrub     *scrub
 	landings  landings
+	blocks    blocks
 	arrivals  chan record.CID
 
 	transfers *transfers
@@ -173,6 +174,7 @@ func Open(dir *dropdir.Dir, index Index, streams Streams, catalog Catalog, o Opt
 	b.committer.turn.L = &b.committer.mu
 	b.hints.init()
 	b.landings.init()
+	b.blocks.init()
 	b.arrivals = make(chan record.CID, maxArrivals)
 	if v, ok, err := b.get(settingTally); err != nil {
 		return nil, err

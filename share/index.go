@@ -259,6 +259,9 @@ func pieceKey(cid record.CID, piece int) string {
 	return string(binary.BigEndian.AppendUint32([]byte(cidKey(keyManifest, cid)), uint32(piece)))
 }
 
+// pieceNumber is the piece that a key made by pieceKey is of.
+func pieceNumber(key []byte) int { return int(binary.BigEndian.Uint32(key[len(key)-4:])) }
+
 // after is the least string that comes after all that begin with prefix.
 func after(prefix string) string {
 	b := []byte(prefix)

@@ -92,10 +92,7 @@ type node struct {
 // Only one block is held at a time, and 8 bytes or fewer for each leaf.
 func rootCID(size int64, leaves []byte) record.CID {
 	n := len(leaves) / leafSize
-	leaf := func(i int) node {
-		length := uint64(min(ChunkSize, size-int64(i)*ChunkSize))
-		return node{record.NewCID(record.CodecRaw, [leafSize]byte(leaves[i*leafSize:])), length, length}
-	}
+	leaf := func(i int) node { return leafNode(size, i, leaves[i*leafSize:]) }
 	if n == 1 {
 		return leaf(0).cid
 	}
@@ -117,16 +114,27 @@ func parents(n int, child func(i int) node) []node {
 		group = append(group, child(i))
 		if len(group) == dagWidth || i == n-1 {
 			block = appendNode(block[:0], group)
-			p := node{cid: record.NewCID(record.CodecDagPB, sha256.Sum256(block)), total: uint64(len(block))}
-			for _, c := range group {
-				p.size += c.size
-				p.total += c.total
-			}
-			above = append(above, p)
+			above = append(above, nodeOf(block, group))
 			group = group[:0]
 		}
 	}
 	return above
+}
+
+// leafNode is chunk i of a blob of size bytes, sum its SHA-256.
+func leafNode(size int64, i int, sum []byte) node {
+	length := uint64(min(ChunkSize, size-int64(i)*ChunkSize))
+	return node{record.NewCID(record.CodecRaw, [leafSize]byte(sum)), length, length}
+}
+
+// nodeOf is the node whose block is that of these children.
+func nodeOf(block []byte, children []node) node {
+	p := node{cid: record.NewCID(record.CodecDagPB, sha256.Sum256(block)), total: uint64(len(block))}
+	for _, c := range children {
+		p.size += c.size
+		p.total += c.total
+	}
+	return p
 }
 
 // appendNode appends the dag-pb block of a file node with these children: the

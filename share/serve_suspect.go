@@ -44,6 +44,11 @@ func (v *server) suspect(cid record.CID, chunk int) {
 	if err == nil && [leafSize]byte(hash.Sum(nil)) == m.Leaf(chunk) {
 		return
 	}
+	v.spoil(cid)
+}
+
+// spoil notes that a chunk of a blob was found wrong on this disk.
+func (v *server) spoil(cid record.CID) {
 	v.mu.Lock()
 	v.spoiled.put(cid, struct{}{})
 	v.mu.Unlock()

@@ -33,6 +33,10 @@ type Files interface {
 	// all but the first the File is filled in. The content ends with ctx, and the
 	// caller closes it.
 	Fetch(ctx context.Context, cid record.CID) (Content, File, error)
+	// DAG finds a block of a listed file that is here, by the CID of the file or of
+	// any block below. It may take seconds where nobody asked for anything near it.
+	// It fails with ErrUnknown, ErrNotHere or ErrAway.
+	DAG(ctx context.Context, cid record.CID) (DAG, error)
 }
 
 // Content is the bytes of a file that may still be on their way. It is for one

@@ -31,6 +31,8 @@ const (
 	codeTooMany   = "too_many"
 	codeForeign   = "foreign"
 	codeWrongHost = "wrong_host"
+	codeNotHeld   = "not_held"
+	codeFormat    = "format"
 	codeInternal  = "internal"
 )
 
@@ -77,6 +79,10 @@ func problemOf(err error) problem {
 		{ErrEmpty, problem{code: codeEmpty, status: http.StatusUnprocessableEntity}},
 		{ErrTooLong, problem{code: codeTooLong, status: http.StatusRequestEntityTooLarge}},
 		{ErrBusy, problem{code: codeBusy, status: http.StatusServiceUnavailable, wait: 5 * time.Second}},
+		{errNotHeld, problem{code: codeNotHeld, status: http.StatusNotFound}},
+		{errUncached, problem{code: codeNotHeld, status: http.StatusPreconditionFailed}},
+		{errFormat, problem{code: codeFormat, status: http.StatusNotAcceptable}},
+		{errNoFormat, problem{code: codeFormat, status: http.StatusBadRequest}},
 		{errMalformed, problem{code: codeMalformed, status: http.StatusBadRequest}},
 		{errNoFile, problem{code: codeNoFile, status: http.StatusUnprocessableEntity}},
 		{errTooMany, problem{code: codeTooMany, status: http.StatusRequestEntityTooLarge}},
@@ -122,6 +128,10 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, p problem) {
 		s.writeJSON(w, r, p.status, apiError{apiProblem{
 			Code: p.code, Message: lang.problem(p, s.now()), RetryAfter: seconds(p.wait),
 		}})
+		return
+	}
+	if wantsPlain(r) && p.code != codeWrongHost {
+		s.writeBody(w, r, p.status, "text/plain; charset=utf-8", []byte(lang.problem(p, s.now())+"\n"))
 		return
 	}
 	v := problemView{frame: s.frame(r, lang), Title: lang.T("problem.title." + p.code), Text: lang.problem(p, s.now())}

@@ -30,6 +30,11 @@ func wantsJSON(r *http.Request) bool {
 	return strings.Contains(accept, "application/json") && !strings.Contains(accept, "text/html")
 }
 
+// wantsPlain is true for IPFS programs, which show people what an answer says.
+func wantsPlain(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, "/ipfs/") && !strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
 // writePage renders a template and answers with it.
 func (s *Server) writePage(w http.ResponseWriter, r *http.Request, status int, name string, view any) {
 	b := s.borrow()

@@ -87,6 +87,7 @@ type Server struct {
 	fragments *fragments
 	live      *live
 	uploads   chan struct{} // one token for each drop that runs
+	doors     chan struct{} // one token for each answer of the IPFS door
 	handler   http.Handler
 }
 
@@ -97,7 +98,7 @@ func New(files Files, rooms Rooms, box Box, o Options) (*Server, error) {
 		files: files, rooms: rooms, box: box,
 		hosts: o.Hosts, logger: o.Logger, now: o.Now,
 		visitors: newVisitorKeys(), fragments: newFragments(),
-		uploads: make(chan struct{}, or(o.MaxUploads, 64)),
+		uploads: make(chan struct{}, or(o.MaxUploads, 64)), doors: make(chan struct{}, maxIPFS),
 	}
 	if s.hosts == nil {
 		s.hosts = func(string) bool { return true }
@@ -152,6 +153,8 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /dropped/{token}", s.dropped)
 	mux.HandleFunc("POST /chat/{room}", s.chatForm)
 	mux.HandleFunc("GET /f/{cid}/{name}", s.download)
+	mux.HandleFunc("GET /ipfs/{cid}", s.ipfs)
+	mux.HandleFunc("GET /ipfs/{cid}/{path...}", s.ipfs)
 	mux.HandleFunc("GET /static/{file}", s.assets.serve)
 	// Old browsers ask for this one by themselves.
 	mux.Handle("GET /favicon.ico", http.RedirectHandler(s.assets.urls["logo.svg"], http.StatusFound))

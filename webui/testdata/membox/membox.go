@@ -42,6 +42,7 @@ type Box struct {
 	once      map[string]webui.Message
 	fail      error // what the next calls fail with
 	far       func(record.CID) (webui.Content, error)
+	dags      func(record.CID) (webui.DAG, error)
 	posted    int
 }
 
@@ -246,6 +247,20 @@ func (b *Box) Fetch(_ context.Context, cid record.CID) (webui.Content, webui.Fil
 	}
 	c, err := b.far(cid)
 	return c, b.files[i], err
+}
+
+// DAGs gives the blocks of the IPFS door; nil where there are none. It must be set
+// before the box is used.
+func (b *Box) DAGs(dags func(cid record.CID) (webui.DAG, error)) { b.with(func() { b.dags = dags }) }
+
+// DAG implements webui.Files.
+func (b *Box) DAG(_ context.Context, cid record.CID) (webui.DAG, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.dags == nil {
+		return nil, webui.ErrUnknown
+	}
+	return b.dags(cid)
 }
 
 // Leftovers counts the unfinished files in the folder.
