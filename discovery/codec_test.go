@@ -39,7 +39,7 @@ func FuzzDecodeBeacon(f *testing.F) {
 func packetSeeds(t testing.TB) [][]byte {
 	v := readVectors(t)
 	var seeds [][]byte
-	for _, s := range []string{v.MDNS.Announcement, v.MDNS.Probe, v.MDNS.Goodbye, v.MDNS.Quiet} {
+	for _, s := range []string{v.MDNS.Announcement, v.MDNS.Probe, v.MDNS.Goodbye} {
 		seeds = append(seeds, unhex(t, s))
 	}
 	for _, c := range v.Responses {
@@ -76,7 +76,7 @@ func FuzzPacket(f *testing.F) {
 		s := e.links[2].speakers[0]
 		s.owned = !probing
 		a := arrival{from: netip.MustParseAddrPort("169.254.77.2:5353"), index: 2}
-		for _, parse := range []func([]byte, arrival) (packet, error){s.receive(e), receiveBeacon} {
+		for _, parse := range []func([]byte, arrival) (packet, error){s.receive(e), e.receiveBeacon} {
 			if got, err := parse(p, a); err == nil {
 				e.handle(got, now)
 			}
@@ -150,7 +150,7 @@ func TestLimitsOfAMessage(t *testing.T) {
 		}
 		var boxes message
 		for n := range maxClaims + more {
-			z := newZone(&Self{ID: fmt.Sprint("id", n), Instance: "1", Port: 1}, true, conflicts{own: n}, nil)
+			z := newZone(&Self{ID: fmt.Sprint("id", n), Instance: "1", Port: 1}, conflicts{own: n}, nil)
 			boxes.answers = append(boxes.answers, z.announced(false)...)
 		}
 		if h := hear(&boxes); len(h.claims) != maxClaims {
@@ -198,7 +198,7 @@ func TestLongestSelf(t *testing.T) {
 	for n := range 20 {
 		addrs = append(addrs, netip.PrefixFrom(source(n), 8), netip.PrefixFrom(netip.MustParseAddr(fmt.Sprintf("fe80::%d", n)), 64))
 	}
-	z := newZone(&self, false, conflicts{own: 100, web: 100}, addrs)
+	z := newZone(&self, conflicts{own: 100, web: 100}, addrs)
 	for what, m := range map[string]message{
 		"announcement": {response: true, answers: z.announced(false)}, "probe": z.probe(),
 	} {
@@ -214,7 +214,7 @@ func TestLongestSelf(t *testing.T) {
 }
 
 func TestAdditionalRecordsAreLeftOutFirst(t *testing.T) {
-	z := newZone(&Self{ID: "id", Instance: "1", Port: 1}, false, conflicts{}, []netip.Prefix{netip.PrefixFrom(source(1), 8)})
+	z := newZone(&Self{ID: "id", Instance: "1", Port: 1}, conflicts{}, []netip.Prefix{netip.PrefixFrom(source(1), 8)})
 	m := message{response: true, answers: z.announced(false), additional: z.announced(false)}
 	alone, err := message{response: true, answers: m.answers}.encode(maxMTU)
 	if err != nil {

@@ -8,7 +8,8 @@
 // lists the box and its web page. The second is a UDP beacon to the local
 // broadcast address and to ff02::1, for networks that swallow mDNS; it also
 // carries the heartbeat by which a peer's silence is noticed. The wire format is
-// described in spec/discovery.md.
+// described in spec/discovery.md. A node of a circle uses the second path alone,
+// and seals what it says there.
 //
 // The package knows no libp2p, no keys and no records: an id is a string, and
 // whoever dials must prove who answers. Everything it hears is hearsay from
@@ -21,6 +22,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"time"
 
 	"boucan/record"
 )
@@ -107,9 +109,14 @@ type Listener interface {
 // Options change how a Service works. The zero value suits a box.
 type Options struct {
 	Logger *slog.Logger // nil discards
-	// Quiet announces only what other nodes need to come here: id, instance and
-	// port; no name and no web page.
-	Quiet bool
+	// Sealer makes the node one of a circle: it announces itself to those who have
+	// the same sealer, and nothing to anybody else. mDNS is neither spoken nor
+	// heard then. Nil for the open mesh.
+	Sealer Sealer
+	// Clock is the time by which sealed announcements are told from recordings of
+	// them; nil for the system's. A wrong one delays contact by seconds. It is
+	// called from Run's goroutine.
+	Clock func() time.Time
 	// Use says which interfaces to speak on, by name; nil means all. It is
 	// called from Run's goroutine.
 	Use func(name string) bool
@@ -133,6 +140,9 @@ func New(self Self, l Listener, o Options) *Service {
 func newService(self Self, l Listener, o Options, n network) *Service {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
 	}
 	return &Service{self: self, listener: l, options: o, net: n, log: o.Logger, rename: make(chan string, 1)}
 }

@@ -32,19 +32,21 @@ type packet struct {
 	message *message
 	sum     uint64
 	beacon  *beacon
-	closed  conn   // set alone: this socket failed
-	reason  string // set alone: a constant complaint
+	sealed  *sealed // where the beacon was
+	closed  conn    // set alone: this socket failed
+	reason  string  // set alone: a constant complaint
 	err     error
 }
 
 // engine is one run of a Service: all its state, which belongs to one goroutine,
 // and the readers that feed it.
 type engine struct {
-	self  Self
-	quiet bool
-	use   func(string) bool
-	net   network
-	log   *slog.Logger
+	self   Self
+	sealer Sealer // nil in the open mesh
+	fresh  *freshness
+	use    func(string) bool
+	net    network
+	log    *slog.Logger
 
 	packets chan packet   // unbuffered: what waits, waits in the kernel, which drops what is too much
 	done    chan struct{} // closed when readers shall go
@@ -71,7 +73,7 @@ type engine struct {
 func newEngine(s *Service) *engine {
 	now := time.Now()
 	e := &engine{
-		self: s.self, quiet: s.options.Quiet, use: s.options.Use, net: s.net, log: s.log,
+		self: s.self, sealer: s.options.Sealer, fresh: newFreshness(&s.self, s.options.Clock), use: s.options.Use, net: s.net, log: s.log,
 		packets: make(chan packet), done: make(chan struct{}), seed: maphash.MakeSeed(),
 		table: newTable(s.self.ID, s.listener, now), links: map[int]*link{},
 		quarrel:  newBucket(rate{1 / quarrelWait.Seconds(), quarrelBurst}, now),
@@ -194,7 +196,7 @@ func (e *engine) openBeacons(ctx context.Context, now time.Time) {
 				continue
 			}
 			*s.c = c
-			e.read(c, receiveBeacon)
+			e.read(c, e.receiveBeacon)
 		}
 	}
 }

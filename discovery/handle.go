@@ -18,7 +18,9 @@ func (e *engine) handle(p packet, now time.Time) {
 	case p.reason != "":
 		e.complain(p.reason)
 	case p.beacon != nil:
-		e.handleBeacon(p.beacon, p.arrival, now)
+		if p.sealed == nil || e.isOwn(p.beacon) || e.fresh.believes(p.sealed, now) {
+			e.handleBeacon(p.beacon, p.arrival, now)
+		}
 	case p.speaker != p.speaker.link.speakers[familyOf(p.speaker.v6)]:
 		// It came by a socket that has been closed since.
 	case !slices.Contains(e.reminded[:], p.sum):
@@ -101,6 +103,9 @@ func (e *engine) handleBeacon(b *beacon, a arrival, now time.Time) {
 		}
 	}
 }
+
+// isOwn is true for what this start of this node said.
+func (e *engine) isOwn(b *beacon) bool { return b.id == e.self.ID && b.instance == e.self.Instance }
 
 // namesake notices another node with our id: a copied data folder.
 func (e *engine) namesake(instance string, bye bool) {
@@ -238,14 +243,10 @@ func (e *engine) interval() time.Duration { return beaconInterval(len(e.table.pe
 
 // beacon is what we say of ourselves.
 func (e *engine) beacon(flags byte, wanted string) *beacon {
-	b := &beacon{
+	return &beacon{
 		flags: flags, port: e.self.Port, next: promise(e.interval()),
-		id: e.self.ID, instance: e.self.Instance, wanted: wanted,
+		id: e.self.ID, instance: e.self.Instance, name: record.CleanLine(e.self.Name, maxName), wanted: wanted,
 	}
-	if !e.quiet {
-		b.name = record.CleanLine(e.self.Name, maxName)
-	}
-	return b
 }
 
 // complainSend logs that a packet was not sent, unless the interface is just

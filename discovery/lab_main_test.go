@@ -37,12 +37,6 @@ func TestMain(m *testing.M) {
 	os.Exit(2)
 }
 
-// nodeConfig is what a node is told on its command line.
-type nodeConfig struct {
-	Self  discovery.Self
-	Quiet bool
-}
-
 // event is one line that a node writes.
 type event struct {
 	At   time.Time
@@ -92,8 +86,8 @@ func (r *reporter) listen() {
 }
 
 func playNode() int {
-	var c nodeConfig
-	if err := json.Unmarshal([]byte(os.Args[len(os.Args)-1]), &c); err != nil {
+	var self discovery.Self
+	if err := json.Unmarshal([]byte(os.Args[len(os.Args)-1]), &self); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
@@ -102,7 +96,7 @@ func playNode() int {
 	r := &reporter{out: json.NewEncoder(os.Stdout), held: map[string]bool{}}
 	go r.listen() // ends with the process
 	r.report(event{What: "up"})
-	s := discovery.New(c.Self, r, discovery.Options{Logger: slog.New(slog.NewTextHandler(r, nil)), Quiet: c.Quiet})
+	s := discovery.New(self, r, discovery.Options{Logger: slog.New(slog.NewTextHandler(r, nil))})
 	if err := s.Run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -129,16 +129,11 @@ func role(t *testing.T, i int, part string, args ...string) *exec.Cmd {
 
 func startNode(t *testing.T, i int, self discovery.Self) *node {
 	t.Helper()
-	return startConfig(t, i, nodeConfig{Self: self})
-}
-
-func startConfig(t *testing.T, i int, c nodeConfig) *node {
-	t.Helper()
-	arg, err := json.Marshal(c)
+	arg, err := json.Marshal(self)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{t: t, i: i, id: c.Self.ID, cmd: role(t, i, "node", string(arg)), events: make(chan event, 10000)}
+	n := &node{t: t, i: i, id: self.ID, cmd: role(t, i, "node", string(arg)), events: make(chan event, 10000)}
 	out, err := n.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

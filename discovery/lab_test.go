@@ -292,21 +292,3 @@ func TestContactWithHalfOfThePacketsLost(t *testing.T) {
 		}
 	}
 }
-
-func TestQuietSaysNoMoreThanNeeded(t *testing.T) {
-	newLAN(t, 2, "both")
-	self, other := selfOf(1), selfOf(2)
-	tap := startTap(t, 2)
-	startConfig(t, 1, nodeConfig{Self: self, Quiet: true})
-	n := startNode(t, 2, other)
-	e := n.finds(contactWithin, self)
-	if e.Peer.Name != "" {
-		t.Errorf("a quiet node says its name %q", e.Peer.Name)
-	}
-	n.watch(2 * time.Second) // let it say all that it says at first
-	for _, p := range tap.stop() {
-		if p.Host == 1 && (strings.Contains(p.Text, self.Name) || strings.Contains(p.Text, "_http")) {
-			t.Errorf("a quiet node sent %q", p.Text)
-		}
-	}
-}

@@ -109,7 +109,7 @@ func TestDirectPacketsFromElsewhere(t *testing.T) {
 		a := h.run(t, testSelf(1), Options{})
 		time.Sleep(5 * time.Second)
 		far := arrival{from: netip.MustParseAddrPort("8.8.8.8:5353"), index: 2, direct: true}
-		z := newZone(&Self{ID: "far", Instance: "1", Port: 1}, false, conflicts{}, nil)
+		z := newZone(&Self{ID: "far", Instance: "1", Port: 1}, conflicts{}, nil)
 		p, err := message{response: true, answers: z.announced(false)}.encode(maxPacket)
 		if err != nil {
 			t.Fatal(err)

@@ -2,7 +2,6 @@ package discovery
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -73,7 +72,7 @@ func (l *link) update(i iface, now time.Time) {
 // open opens the speakers that are missing.
 func (l *link) open(ctx context.Context, now time.Time) {
 	l.retryAt = time.Time{}
-	if l.loopback || !l.multicast {
+	if l.loopback || !l.multicast || l.engine.sealer != nil {
 		return
 	}
 	for n := range l.speakers {
@@ -180,7 +179,7 @@ func (l *link) beaconTo(to netip.AddrPort, flags byte, wanted string) {
 	if c == nil {
 		return
 	}
-	if err := c.write(b.encode(), to, l.index); err != nil {
+	if err := c.write(l.engine.pack(b), to, l.index); err != nil {
 		l.engine.complainSend("beacon was not sent", l.name, err)
 	}
 }
@@ -243,13 +242,4 @@ func (s *speaker) receive(e *engine) func([]byte, arrival) (packet, error) {
 		}
 		return packet{arrival: a, speaker: s, message: &m, sum: e.sum(b)}, nil
 	}
-}
-
-// receiveBeacon is receive for beacons.
-func receiveBeacon(p []byte, a arrival) (packet, error) {
-	b, err := decodeBeacon(p)
-	if errors.Is(err, errBeacon) {
-		return packet{}, err
-	}
-	return packet{arrival: a, beacon: &b}, nil
 }

@@ -401,7 +401,7 @@ func TestBareNameIsAskedFor(t *testing.T) {
 func TestResponseFromAnotherPortIsIgnored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, o := settled(t, 5354, v4(1))
-		z := newZone(&Self{ID: "other", Instance: "1", Port: 1}, false, conflicts{}, nil)
+		z := newZone(&Self{ID: "other", Instance: "1", Port: 1}, conflicts{}, nil)
 		o.send(message{response: true, answers: z.announced(false)})
 		time.Sleep(3 * time.Second)
 		if a.ears.count() != 0 {
@@ -419,7 +419,7 @@ func TestAddressesElsewhereAreNotBelieved(t *testing.T) {
 		for _, s := range []string{"8.8.8.8/32", "127.0.0.1/8", "224.0.0.1/4", "169.254.77.9/16"} {
 			addrs = append(addrs, netip.MustParsePrefix(s))
 		}
-		z := newZone(&Self{ID: "other", Instance: "1", Port: 1}, false, conflicts{}, addrs)
+		z := newZone(&Self{ID: "other", Instance: "1", Port: 1}, conflicts{}, addrs)
 		o.send(message{response: true, answers: z.announced(false)})
 		within(t, time.Second, "contact", func() bool { return a.ears.count() == 1 })
 		p, _ := a.ears.peer("other")

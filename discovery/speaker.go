@@ -85,7 +85,7 @@ func (s *speaker) limit() int { return min(max(s.link.mtu, minMTU), maxMTU) - pa
 
 // setZone rebuilds what is said here. Names that are owned stay owned.
 func (s *speaker) setZone(now time.Time) {
-	s.zone = newZone(&s.engine.self, s.engine.quiet, s.engine.taken, s.link.addrs)
+	s.zone = newZone(&s.engine.self, s.engine.taken, s.link.addrs)
 	s.said = make([]said, len(s.zone.records))
 	if s.owned {
 		s.announces, s.stepAt = 0, now

@@ -267,7 +267,7 @@ func (h *machine) flood(t *testing.T, senders int) (stop func()) {
 			b := beacon{flags: beaconAsk, port: 1, next: beaconFastest, id: fake.ID, instance: "1"}
 			h.inject(BeaconPort, b.encode(), from)
 			from.from = netip.AddrPortFrom(from.from.Addr(), mdnsPort)
-			z := newZone(&fake, false, conflicts{}, nil)
+			z := newZone(&fake, conflicts{}, nil)
 			p, err := message{response: true, answers: z.announced(n%2 == 1)}.encode(maxPacket)
 			if err != nil {
 				t.Error(err)

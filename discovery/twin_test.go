@@ -21,9 +21,10 @@ import (
 type air struct {
 	mu      sync.Mutex
 	hosts   []*machine
-	lost    func(to *machine, port uint16) bool // nil loses nothing
-	frames  map[uint16]int                      // sent on other than loopback interfaces, by destination port
-	largest int                                 // payload, in bytes
+	lost    func(to *machine, port uint16) bool           // nil loses nothing
+	frames  map[uint16]int                                // sent on other than loopback interfaces, by destination port
+	largest int                                           // payload, in bytes
+	tap     func(from *wire, b []byte, to netip.AddrPort) // hears what is sent on other than loopback interfaces; may be nil
 }
 
 func newAir() *air { return &air{frames: map[uint16]int{}} }
@@ -201,6 +202,9 @@ func (c *wire) write(b []byte, to netip.AddrPort, index int) error {
 	if !c.host.links[i].loopback {
 		w.frames[to.Port()]++
 		w.largest = max(w.largest, len(b))
+		if w.tap != nil {
+			w.tap(c, b, to)
+		}
 	}
 	d := datagram{b: slices.Clone(b), a: arrival{from: netip.AddrPortFrom(from, c.port)}}
 	for _, h := range w.hosts {

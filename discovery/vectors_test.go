@@ -26,7 +26,6 @@ type vectors struct {
 		Self                         Self
 		Addresses                    []netip.Prefix
 		Announcement, Probe, Goodbye string
-		Quiet                        string // announcement of a quiet node
 	}
 	Responses []struct {
 		Packet, About string
@@ -108,8 +107,7 @@ func TestVectorsOfBeacons(t *testing.T) {
 
 func TestVectorsOfMDNS(t *testing.T) {
 	v := readVectors(t)
-	z := newZone(&v.MDNS.Self, false, conflicts{}, v.MDNS.Addresses)
-	quiet := newZone(&v.MDNS.Self, true, conflicts{}, v.MDNS.Addresses)
+	z := newZone(&v.MDNS.Self, conflicts{}, v.MDNS.Addresses)
 	for _, c := range []struct {
 		what string
 		m    message
@@ -118,7 +116,6 @@ func TestVectorsOfMDNS(t *testing.T) {
 		{"announcement", message{response: true, answers: z.announced(false)}, v.MDNS.Announcement},
 		{"goodbye", message{response: true, answers: z.announced(true)}, v.MDNS.Goodbye},
 		{"probe", z.probe(), v.MDNS.Probe},
-		{"quiet announcement", message{response: true, answers: quiet.announced(false)}, v.MDNS.Quiet},
 	} {
 		p, err := c.m.encode(maxMTU - packetOverhead)
 		if got := hex.EncodeToString(p); err != nil || got != c.want {

@@ -85,12 +85,12 @@ type zone struct {
 }
 
 // newZone builds the records of self for an interface with these addresses.
-func newZone(self *Self, quiet bool, taken conflicts, addrs []netip.Prefix) *zone {
+func newZone(self *Self, taken conflicts, addrs []netip.Prefix) *zone {
 	label := taken.hostLabel(self.ID)
 	z := &zone{host: label + local, node: label + "." + nodeType}
 	z.ptr(allTypes, nodeType)
-	z.service(nodeType, z.node, self.Port, nodeText(self, quiet))
-	if self.HTTPPort != 0 && !quiet {
+	z.service(nodeType, z.node, self.Port, nodeText(self))
+	if self.HTTPPort != 0 {
 		z.web = taken.webLabel(self) + "." + webType
 		z.ptr(allTypes, webType)
 		z.service(webType, z.web, self.HTTPPort, []string{"path=/"})
@@ -104,12 +104,12 @@ func newZone(self *Self, quiet bool, taken conflicts, addrs []netip.Prefix) *zon
 	return z
 }
 
-func nodeText(self *Self, quiet bool) []string {
+func nodeText(self *Self) []string {
 	text := []string{"id=" + self.ID, "instance=" + self.Instance}
-	if name := record.CleanLine(self.Name, maxName); name != "" && !quiet {
+	if name := record.CleanLine(self.Name, maxName); name != "" {
 		text = append(text, "name="+name)
 	}
-	if self.Protocol != "" && !quiet {
+	if self.Protocol != "" {
 		text = append(text, "proto="+self.Protocol)
 	}
 	return text

@@ -70,16 +70,15 @@ class Message:
         struct.pack_into(">H", self.b, at - 2, len(self.b) - at)
 
 
-def records(quiet):
+def records():
     """What a node announces, in order: name, type, data, TTL, cache flush."""
     h, node = host(ID) + ".local.", host(ID) + "." + NODE
-    text = ["id=" + ID, "instance=" + INSTANCE] + ([] if quiet else ["name=" + NAME, "proto=boucan/1"])
+    text = ["id=" + ID, "instance=" + INSTANCE, "name=" + NAME, "proto=boucan/1"]
     rs = [(TYPES, PTR, NODE, 4500, False), (NODE, PTR, node, 4500, False),
           (node, SRV, (4001, h), 120, True), (node, TXT, text, 4500, True)]
-    if not quiet:
-        web = NAME.replace(".", "-") + "." + WEB
-        rs += [(TYPES, PTR, WEB, 4500, False), (WEB, PTR, web, 4500, False),
-               (web, SRV, (8080, h), 120, True), (web, TXT, ["path=/"], 4500, True)]
+    web = NAME.replace(".", "-") + "." + WEB
+    rs += [(TYPES, PTR, WEB, 4500, False), (WEB, PTR, web, 4500, False),
+           (web, SRV, (8080, h), 120, True), (web, TXT, ["path=/"], 4500, True)]
     return rs + [(h, A, socket.inet_aton("169.254.77.1"), 120, True),
                  (h, AAAA, socket.inet_pton(socket.AF_INET6, "fe80::ff:fe00:7701"), 120, True)]
 
@@ -94,7 +93,7 @@ def response(answers, additional=()):
 
 def probe():
     m = Message(False)
-    rs = [r for r in records(False) if r[4]]
+    rs = [r for r in records() if r[4]]
     names = []
     for r in rs:
         if r[0] not in names:
@@ -107,7 +106,7 @@ def probe():
 
 
 def goodbye():
-    return response([(n, k, d, 0, f) for n, k, d, _, f in records(False) if n != TYPES])
+    return response([(n, k, d, 0, f) for n, k, d, _, f in records() if n != TYPES])
 
 
 def interval(peers):
@@ -152,7 +151,7 @@ def bad_beacons():
 
 
 def responses():
-    rs = records(False)
+    rs = records()
     label = host(ID) + "." + NODE
     whole = {"label": label, "id": ID, "instance": INSTANCE, "name": NAME, "port": 4001,
              "addresses": ["169.254.77.1", "fe80::ff:fe00:7701"]}
@@ -190,8 +189,7 @@ print(json.dumps({
     "mdns": {
         "self": {"ID": ID, "Instance": INSTANCE, "Name": NAME, "Port": 4001, "HTTPPort": 8080, "Protocol": "boucan/1"},
         "addresses": ["169.254.77.1/16", "fe80::ff:fe00:7701/64"],
-        "announcement": response(records(False)), "goodbye": goodbye(), "probe": probe(),
-        "quiet": response(records(True)),
+        "announcement": response(records()), "goodbye": goodbye(), "probe": probe(),
     },
     "responses": responses(),
 }, indent=1, ensure_ascii=False))
