@@ -31,6 +31,7 @@ var edges = []edge{
 	{"cmd/boucan", "rsc.io/qr", "the page's address as a picture in the terminal"},
 
 	{"node", "chat", "composition root"},
+	{"node", "circle", "composition root"},
 	{"node", "control", "composition root"},
 	{"node", "discovery", "composition root"},
 	{"node", "record", "composition root"},
@@ -46,6 +47,7 @@ var edges = []edge{
 	{"node", "golang.org/x/sys", "the lock on the data folder, AES in the processor, memory"},
 
 	{"chat", "record", "messages are records"},
+	{"circle", "golang.org/x/crypto", "XChaCha20-Poly1305, for announcements"},
 	{"discovery", "record", "how long a name may be, and what may be shown of it"},
 	{"discovery", "golang.org/x/net", "DNS messages; zones and interfaces of multicast packets"},
 	{"replica", "record", "what it replicates"},

@@ -137,6 +137,20 @@ func (c *Client) Scrub(ctx context.Context, order string) (Scrub, error) {
 	return decode[Scrub](c.do(ctx, http.MethodPost, "/v1/scrub", url.Values{"do": {order}}, nil))
 }
 
+// JoinCircle makes the box one of the circle whose key text is. The box starts
+// anew for it, and answers again when it has.
+func (c *Client) JoinCircle(ctx context.Context, text string) error {
+	_, err := decode[struct{}](c.do(ctx, http.MethodPost, "/v1/circle", nil, strings.NewReader(text)))
+	return err
+}
+
+// LeaveCircle takes the box back into the open mesh, as JoinCircle does into a
+// circle. With forget, what the circle's folder holds is removed.
+func (c *Client) LeaveCircle(ctx context.Context, forget bool) error {
+	_, err := decode[struct{}](c.do(ctx, http.MethodDelete, "/v1/circle", url.Values{"forget": {strconv.FormatBool(forget)}}, nil))
+	return err
+}
+
 // Say writes a message into a room.
 func (c *Client) Say(ctx context.Context, room, nick, text string) (Message, error) {
 	b, err := json.Marshal(saying{Room: room, Nick: nick, Text: text})

@@ -24,6 +24,7 @@ const (
 	MaxError    = 4 << 10  // bytes of an error text read by the client
 	MaxHistory  = 1000     // chat messages asked for at once
 	MaxDamaged  = 1000     // damaged files listed by Scrub
+	MaxKey      = 1 << 10  // bytes of the text of a circle's key
 )
 
 // ErrNotRunning is returned by Dial where no node serves the data folder.
@@ -46,6 +47,8 @@ type Identity struct {
 	Profile  string   `json:"profile"`  // router, board or server
 	Store    string   `json:"store"`    // the store's engine
 	Data     string   `json:"data"`     // data folder
+	Folder   string   `json:"folder"`   // the shared folder
+	Circle   string   `json:"circle"`   // fingerprint of the circle it is in, empty in the open mesh
 	Files    int      `json:"files"`    // listed
 	Bytes    uint64   `json:"bytes"`    // sizes of what is listed added up
 	Here     int      `json:"here"`     // files whose bytes lie in this box's folder, all of them durable
@@ -155,6 +158,11 @@ type Node interface {
 	Confirm(ctx context.Context) error
 	// Scrub tells how far the scrub is, after an order that is empty for none.
 	Scrub(order string) (Scrub, error)
+	// JoinCircle makes the box one of the circle whose key text is, LeaveCircle one
+	// of the open mesh; with forget, what the circle's folder holds is removed. The
+	// node ends for it and is started anew.
+	JoinCircle(text string) error
+	LeaveCircle(forget bool) error
 	History(ctx context.Context, room string, limit int) ([]Message, error)
 	Say(ctx context.Context, room, nick, text string) (Message, error)
 	// Follow calls each for the last messages in room, oldest of them first, and

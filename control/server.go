@@ -155,6 +155,8 @@ func (s *Server) handler(soft context.Context) http.Handler {
 	mux.HandleFunc("POST /v1/confirm", s.confirm)
 	mux.HandleFunc("GET /v1/scrub", func(w http.ResponseWriter, r *http.Request) { s.scrub(w, "") })
 	mux.HandleFunc("POST /v1/scrub", func(w http.ResponseWriter, r *http.Request) { s.scrub(w, r.URL.Query().Get("do")) })
+	mux.HandleFunc("POST /v1/circle", s.joinCircle)
+	mux.HandleFunc("DELETE /v1/circle", s.leaveCircle)
 	mux.HandleFunc("GET /v1/chat", s.history)
 	mux.HandleFunc("POST /v1/chat", s.say)
 	mux.Handle("GET /v1/follow", until(soft, s.follow))
@@ -236,6 +238,27 @@ func (s *Server) scrub(w http.ResponseWriter, order string) {
 		return
 	}
 	reply(w, out)
+}
+
+func (s *Server) joinCircle(w http.ResponseWriter, r *http.Request) {
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxKey))
+	if err != nil {
+		refuse(w, http.StatusBadRequest, fmt.Errorf("a circle's key is no longer than %d bytes", MaxKey))
+		return
+	}
+	if err := s.node.JoinCircle(string(text)); err != nil {
+		refuse(w, status(err), err)
+		return
+	}
+	reply(w, struct{}{})
+}
+
+func (s *Server) leaveCircle(w http.ResponseWriter, r *http.Request) {
+	if err := s.node.LeaveCircle(r.URL.Query().Get("forget") == "true"); err != nil {
+		refuse(w, status(err), err)
+		return
+	}
+	reply(w, struct{}{})
 }
 
 func (s *Server) lookup(w http.ResponseWriter, r *http.Request) {

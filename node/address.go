@@ -86,7 +86,7 @@ func (n *Node) urls() []string {
 			urls = append(urls, pageURL(a.String(), at.Port))
 		}
 	}
-	if len(urls) > 0 {
+	if len(urls) > 0 && n.circle == nil { // mDNS says nothing of a circle's box
 		urls = append(urls, pageURL(n.hostName(), at.Port))
 	}
 	return append(urls, pageURL("localhost", at.Port))

@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/pnet"
 	"github.com/libp2p/go-libp2p/core/sec"
 	"github.com/libp2p/go-libp2p/gologshim"
 	basichost "github.com/libp2p/go-libp2p/p2p/host/basic"
@@ -49,7 +50,12 @@ const (
 // (docs/decisions/0005-dependencies.md). The host listens on port over TCP,
 // IPv4 and IPv6, and speaks TLS and Noise, the first of them preferred. Where it
 // fails nothing of it is left.
-func newHost(key ed25519.PrivateKey, port int, p Profile, log *slog.Logger) (_ host.Host, err error) {
+//
+// With a pre-shared key it speaks to those who have the same and to nobody else:
+// everything on the wire, from the first byte on, is random to all others
+// (libp2p's specification of private networks). The key is 32 bytes; nil for the
+// open mesh.
+func newHost(key ed25519.PrivateKey, port int, p Profile, shared pnet.PSK, log *slog.Logger) (_ host.Host, err error) {
 	// libp2p writes to standard error by itself, with addresses in it.
 	gologshim.SetDefaultHandler(slog.DiscardHandler)
 	private, err := crypto.UnmarshalEd25519PrivateKey(key)
@@ -66,7 +72,7 @@ func newHost(key ed25519.PrivateKey, port int, p Profile, log *slog.Logger) (_ h
 			err = errors.Join(err, network.Close(), network.ResourceManager().Close(), network.Peerstore().Close())
 		}
 	}()
-	transport, err := newTransport(private, network.ResourceManager())
+	transport, err := newTransport(private, network.ResourceManager(), shared)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +189,7 @@ func listenPort(n network.Network) int {
 	return 0
 }
 
-func newTransport(key crypto.PrivKey, limits network.ResourceManager) (*tcp.TcpTransport, error) {
+func newTransport(key crypto.PrivKey, limits network.ResourceManager, shared pnet.PSK) (*tcp.TcpTransport, error) {
 	mux := *yamux.DefaultTransport
 	mux.KeepAliveInterval = keepAlive
 	mux.ConnectionWriteTimeout = keepAliveWait
@@ -201,7 +207,7 @@ func newTransport(key crypto.PrivKey, limits network.ResourceManager) (*tcp.TcpT
 	if hasAES() {
 		security = []sec.SecureTransport{viaTLS, viaNoise}
 	}
-	up, err := upgrader.New(security, muxers, nil, limits, newDoor())
+	up, err := upgrader.New(security, muxers, shared, limits, newDoor())
 	if err != nil {
 		return nil, fmt.Errorf("upgrader: %w", err)
 	}

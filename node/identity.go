@@ -70,11 +70,7 @@ func writeDurable(dir, name string, b []byte) error {
 	if err := root.Rename(aside, name); err != nil {
 		return err
 	}
-	d, err := root.Open(".")
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return syncDir(root, ".")
 }
 
 // defaultName is a name for a box whose operator gave none: two plain words

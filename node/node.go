@@ -11,12 +11,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
 
 	"boucan/chat"
+	"boucan/circle"
 	"boucan/control"
 	"boucan/discovery"
 	"boucan/record"
@@ -38,10 +40,18 @@ const (
 	protocolVersion = "1"
 )
 
-// Config is what a node needs to know. Data and HTTP must be set.
+// DefaultHTTP is where the page is served where nothing is said: to everybody in
+// reach. A box of a circle serves it on CircleHTTP, to its own machine alone:
+// whoever can open the page reads what the circle holds, key or no key.
+const (
+	DefaultHTTP = ":8080"
+	CircleHTTP  = "127.0.0.1:8080"
+)
+
+// Config is what a node needs to know. Data must be set.
 type Config struct {
 	Data    string  // data folder; made where it is missing
-	HTTP    string  // address of the web page, as net.Listen takes it
+	HTTP    string  // address of the web page, as net.Listen takes it; empty for DefaultHTTP
 	Name    string  // of the box; empty for one chosen by its key
 	Port    int     // TCP port for other boxes, 0 for any
 	Profile Profile // zero for the one that suits this machine
@@ -58,6 +68,8 @@ type Config struct {
 // after Run.
 type Node struct {
 	config Config
+	home   string      // part of the data folder for the mesh it is in
+	circle *circle.Key // nil in the open mesh
 	name   string
 	key    signer
 	log    *slog.Logger
@@ -84,6 +96,10 @@ type Node struct {
 	changed   *broadcast
 	handlers  gate // of streams, and of what gossip brings
 	addresses addresses
+
+	moving sync.Mutex // guards what follows, and changes of the circle
+	moved  bool       // to another mesh, for which the box starts anew
+	stop   func()     // ends Run
 }
 
 // Open makes everything ready without serving yet: the data folder is locked,
@@ -111,7 +127,10 @@ func Open(c Config) (n *Node, err error) {
 	if n.lock, err = lockDataDir(c.Data); err != nil {
 		return n, err
 	}
-	private, err := loadIdentity(c.Data)
+	if n.home, n.circle, err = openHome(c.Data, n.log); err != nil {
+		return n, err
+	}
+	private, err := loadIdentity(n.home)
 	if err != nil {
 		return n, err
 	}
@@ -121,13 +140,13 @@ func Open(c Config) (n *Node, err error) {
 	}
 	// The page's port before the store: a mistaken address is the commonest
 	// fault, and it costs nothing to find.
-	if n.web, err = listenHTTP(c.HTTP); err != nil {
+	if n.web, err = listenHTTP(n.httpAddr()); err != nil {
 		return n, err
 	}
 	if err := n.openStore(); err != nil {
 		return n, err
 	}
-	if n.host, err = newHost(private, c.Port, c.Profile, n.log); err != nil {
+	if n.host, err = newHost(private, c.Port, c.Profile, n.sharedKey(), n.log); err != nil {
 		return n, err
 	}
 	if err := n.wire(); err != nil {
@@ -137,6 +156,25 @@ func Open(c Config) (n *Node, err error) {
 		return n, err
 	}
 	return n, nil
+}
+
+// httpAddr is where the page is served.
+func (n *Node) httpAddr() string {
+	switch {
+	case n.config.HTTP != "":
+		return n.config.HTTP
+	case n.circle != nil:
+		return CircleHTTP
+	}
+	return DefaultHTTP
+}
+
+// sharedKey is the private network's, nil in the open mesh.
+func (n *Node) sharedKey() []byte {
+	if n.circle == nil {
+		return nil
+	}
+	return n.circle.Network()
 }
 
 func listenHTTP(addr string) (net.Listener, error) {
@@ -159,11 +197,11 @@ func plainNetError(err error) error {
 }
 
 func (n *Node) openStore() (err error) {
-	n.db, err = store.Open(filepath.Join(n.config.Data, storeDir), store.Options{
+	n.db, err = store.Open(filepath.Join(n.home, storeDir), store.Options{
 		CacheBytes: n.config.Profile.StoreCache, Logger: n.log,
 	})
 	if err != nil {
-		return storeError(filepath.Join(n.config.Data, storeDir), err)
+		return storeError(filepath.Join(n.home, storeDir), err)
 	}
 	if n.clock, err = openClock(n.db.Table(store.Node), n.config.system, n.log); err != nil {
 		return err
@@ -234,10 +272,14 @@ func (n *Node) wire() (err error) {
 	if err != nil {
 		return err
 	}
+	look := discovery.Options{Logger: n.log, Clock: n.clock.Now}
+	if n.circle != nil {
+		look.Sealer = n.circle.Sealer()
+	}
 	n.finder = discovery.New(discovery.Self{
 		ID: n.key.Key().String(), Instance: instance, Name: n.name, Protocol: protocolVersion,
 		Port: uint16(listenPort(n.host.Network())), HTTPPort: uint16(n.announcedPort()),
-	}, n.peers, discovery.Options{Logger: n.log})
+	}, n.peers, look)
 	if err := n.library.load(); err != nil {
 		return fmt.Errorf("list the files: %w", err)
 	}

@@ -26,11 +26,14 @@ func (n *Node) Identity() control.Identity {
 	count, bytes := n.library.names.size()
 	id := control.Identity{
 		ID: n.key.Key().String(), Name: n.name, Version: version, URLs: n.urls(), Security: "noise",
-		Profile: n.config.Profile.Name, Store: store.Engine, Data: n.config.Data,
+		Profile: n.config.Profile.Name, Store: store.Engine, Data: n.config.Data, Folder: n.FilesDir(),
 		Files: count, Bytes: bytes, Peers: n.peers.connected(),
 	}
 	usage := n.blobs.Usage()
 	id.Here, id.Missing, id.Damaged, id.Away = usage.Files, usage.Missing, usage.Damaged, usage.Away
+	if n.circle != nil {
+		id.Circle = n.circle.Fingerprint()
+	}
 	if hasAES() {
 		id.Security = "tls"
 	}
@@ -46,7 +49,7 @@ func (n *Node) Identity() control.Identity {
 }
 
 // FilesDir is the folder that is shared.
-func (n *Node) FilesDir() string { return filepath.Join(n.config.Data, filesDir) }
+func (n *Node) FilesDir() string { return filepath.Join(n.home, filesDir) }
 
 func (o operator) Identity() control.Identity { return o.n.Identity() }
 

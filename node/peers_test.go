@@ -33,7 +33,7 @@ func newMeeting(t *testing.T) *meeting {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := newHost(private, 0, profiles[len(profiles)-1], slog.New(slog.DiscardHandler))
+	h, err := newHost(private, 0, profiles[len(profiles)-1], nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,8 @@ const grace = 2 * time.Second
 // Run serves until soft ends: then it starts nothing new, says goodbye, lets
 // what is under way finish for two seconds and closes. When hard ends it aborts
 // at once. It returns nil after a clean stop, and what failed otherwise. Nothing
-// of the node runs any more when it returns.
+// of the node runs any more when it returns. ErrRestart says that the box joined
+// or left a circle meanwhile.
 func (n *Node) Run(soft, hard context.Context) error {
 	defer n.close()
 	back, stopBack := context.WithCancel(hard)
@@ -44,6 +45,7 @@ func (n *Node) Run(soft, hard context.Context) error {
 
 	soft, stopFront := context.WithCancel(soft)
 	defer stopFront()
+	n.setStop(stopFront)
 	defer context.AfterFunc(backCtx, stopFront)() // what fails behind ends the front
 	front, frontCtx := errgroup.WithContext(soft)
 	front.Go(func() error { return n.serveHTTP(frontCtx, hard) })
@@ -56,7 +58,10 @@ func (n *Node) Run(soft, hard context.Context) error {
 	err = front.Wait()
 	stopBack()
 	n.handlers.shut()
-	return errors.Join(err, inner.Wait())
+	if err = errors.Join(err, inner.Wait()); err == nil && n.hasMoved() {
+		return ErrRestart
+	}
+	return err
 }
 
 // serveHTTP serves the page until soft ends, then gives requests under way a

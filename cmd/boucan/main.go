@@ -42,7 +42,7 @@ file, 5 some of the files failed, 6 a box is already running.`
 // globals are the flags that every command takes.
 type globals struct {
 	Data    string `help:"Data folder: identity, store and the shared files. Default: $XDG_DATA_HOME/boucan, or ~/.local/share/boucan." placeholder:"DIR" env:"BOUCAN_DATA" type:"path"`
-	HTTP    string `name:"http" help:"Address the web page is served on, as HOST:PORT or :PORT." default:":8080" placeholder:"ADDR" env:"BOUCAN_HTTP"`
+	HTTP    string `name:"http" help:"Address the web page is served on, as HOST:PORT or :PORT. Default: :8080, and in a circle 127.0.0.1:8080, this machine alone." placeholder:"ADDR" env:"BOUCAN_HTTP"`
 	Name    string `help:"Name of this box, as people see it. Default: two words chosen by its key." placeholder:"NAME" env:"BOUCAN_NAME"`
 	Profile string `help:"Memory and connection limits: router, board or server. Default: chosen from this machine's memory." placeholder:"PROFILE" enum:"auto,router,board,server" default:"auto" env:"BOUCAN_PROFILE"`
 	Port    uint16 `help:"TCP port for other boxes; another is taken where it is in use." default:"9472" env:"BOUCAN_PORT"`
@@ -71,6 +71,7 @@ type cli struct {
 	Confirm confirmCmd `cmd:"" help:"Say that what lies in the shared folder now is right."`
 	Scrub   scrubCmd   `cmd:"" help:"Tell of damaged files, and how far the reading of all files is."`
 	Chat    chatCmd    `cmd:"" help:"Send a message, or follow a room."`
+	Circle  circleCmd  `cmd:"" help:"Make, enter, show or leave a circle: a closed mesh with a key."`
 	ID      idCmd      `cmd:"" name:"id" help:"Say who and where the running box is."`
 	Version versionCmd `cmd:"" help:"Print version and build."`
 }

@@ -32,19 +32,22 @@ func (c *serveCmd) Run(s *session) error {
 	// Whoever reads the output may go away; the box stays.
 	signal.Ignore(syscall.SIGPIPE)
 	defer profileCPU()()
-	n, err := node.Open(node.Config{
-		Data: dir, HTTP: s.HTTP, Name: s.Name, Port: int(s.Port), Profile: profile, Scrub: int64(s.Scrub),
-		Logger: s.logger(),
-	})
-	if err != nil {
-		return err
+	config := node.Config{Data: dir, HTTP: s.HTTP, Name: s.Name, Port: int(s.Port), Profile: profile, Scrub: int64(s.Scrub), Logger: s.logger()}
+	for {
+		n, err := node.Open(config)
+		if err != nil {
+			return err
+		}
+		c.greet(s.out, n)
+		err = n.Run(s.ctx, s.hard)
+		switch {
+		case s.ctx.Err() != nil && (err == nil || errors.Is(err, node.ErrRestart)):
+			fmt.Fprintln(s.errOut, "boucan: stopped")
+			return nil
+		case !errors.Is(err, node.ErrRestart):
+			return err
+		}
 	}
-	c.greet(s.out, n)
-	err = n.Run(s.ctx, s.hard)
-	if s.ctx.Err() != nil && err == nil {
-		fmt.Fprintln(s.errOut, "boucan: stopped")
-	}
-	return err
 }
 
 // greet prints what an operator wants to see first.
@@ -57,6 +60,9 @@ func (c *serveCmd) greet(w io.Writer, n *node.Node) {
 			label = ""
 		}
 		fmt.Fprintf(w, "  %-8s %s\n", label, url)
+	}
+	if id.Circle != "" {
+		fmt.Fprintf(w, "  %-8s %s\n", "Circle", id.Circle)
 	}
 	fmt.Fprintf(w, "  %-8s %s\n", "Files", n.FilesDir())
 	fmt.Fprintf(w, "  %-8s %s\n", "Boxes", strings.Join(id.Addrs, " "))

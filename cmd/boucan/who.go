@@ -61,7 +61,7 @@ type idCmd struct {
 
 // Help is for kong.
 func (c *idCmd) Help() string {
-	return `Fields of --json: id, name, version, urls (of the page), addrs (for other boxes, host:port), security (tls or noise), profile, store (its engine), data (the data folder), files (listed), bytes (their sizes added up), here (files whose bytes lie in the folder), peers (connected), missing (files held back because they went from the folder all at once), damaged (files that do not read as they were stored), away (the shared folder is not there).`
+	return `Fields of --json: id, name, version, urls (of the page), addrs (for other boxes, host:port), security (tls or noise), profile, store (its engine), data (the data folder), folder (the shared one), circle (its fingerprint, empty in the open mesh), files (listed), bytes (their sizes added up), here (files whose bytes lie in the folder), peers (connected), missing (files held back because they went from the folder all at once), damaged (files that do not read as they were stored), away (the shared folder is not there).`
 }
 
 func (c *idCmd) Run(s *session) error {
@@ -77,9 +77,12 @@ func (c *idCmd) Run(s *session) error {
 		return printJSON(s.out, id)
 	}
 	tab := tabwriter.NewWriter(s.out, 0, 8, 2, ' ', 0)
-	fmt.Fprintf(tab, "Name\t%s\nNode\t%s\nPage\t%s\nBoxes\t%s\nSecurity\t%s\nProfile\t%s\nStore\t%s\nData\t%s\nShared\t%d files, %s; %d are in the folder here\nPeers\t%d\nVersion\t%s\n",
+	fmt.Fprintf(tab, "Name\t%s\nNode\t%s\nPage\t%s\nBoxes\t%s\nSecurity\t%s\nProfile\t%s\nStore\t%s\nData\t%s\nShared\t%d files, %s; %d are here, in %s\nPeers\t%d\nVersion\t%s\n",
 		id.Name, id.ID, strings.Join(id.URLs, " "), strings.Join(id.Addrs, " "), id.Security, id.Profile, id.Store, id.Data,
-		id.Files, bytesText(id.Bytes), id.Here, id.Peers, id.Version)
+		id.Files, bytesText(id.Bytes), id.Here, id.Folder, id.Peers, id.Version)
+	if id.Circle != "" {
+		fmt.Fprintf(tab, "Circle\t%s\n", id.Circle)
+	}
 	switch {
 	case id.Away:
 		fmt.Fprintln(tab, "Folder\taway, or another one is in its place; \"boucan confirm\" takes it as it is")
