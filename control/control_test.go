@@ -29,6 +29,7 @@ type memoryNode struct {
 
 	confirmed bool
 	scrub     string // the last order
+	circle    string
 }
 
 func newMemoryNode() *memoryNode {
@@ -119,6 +120,23 @@ func (n *memoryNode) Scrub(order string) (control.Scrub, error) {
 	}
 	n.scrub = order
 	return control.Scrub{State: "running", List: []control.Damaged{{Path: "a b\x1b", Chunks: 2}}}, nil
+}
+
+func (n *memoryNode) JoinCircle(text string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.circle = "in " + text
+	return nil
+}
+
+func (n *memoryNode) LeaveCircle(forget bool) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.circle == "" {
+		return errors.New("in no circle")
+	}
+	n.circle = fmt.Sprint("left, forgets: ", forget)
+	return nil
 }
 
 func (n *memoryNode) Say(_ context.Context, room, nick, text string) (control.Message, error) {
@@ -339,5 +357,30 @@ func TestConfirmReachesTheNode(t *testing.T) {
 	defer n.mu.Unlock()
 	if !n.confirmed {
 		t.Error("the node heard nothing")
+	}
+}
+
+func TestCircleReachesTheNode(t *testing.T) {
+	n := newMemoryNode()
+	c, _ := serve(t, t.TempDir(), n)
+	said := func() string {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return n.circle
+	}
+	if err := c.LeaveCircle(t.Context(), false); err == nil || err.Error() != "in no circle" {
+		t.Errorf("leave: %v", err)
+	}
+	text := strings.Repeat("k", control.MaxKey)
+	if err := c.JoinCircle(t.Context(), text); err != nil || said() != "in "+text {
+		t.Errorf("join: %v, the node was told %q", err, said())
+	}
+	if err := c.JoinCircle(t.Context(), text+"k"); err == nil || !strings.Contains(err.Error(), "1024 bytes") {
+		t.Errorf("join with a text too long: %v", err)
+	}
+	for _, forget := range []bool{true, false} {
+		if err := c.LeaveCircle(t.Context(), forget); err != nil || said() != fmt.Sprint("left, forgets: ", forget) {
+			t.Errorf("leave: %v, the node was told %q", err, said())
+		}
 	}
 }

@@ -175,13 +175,16 @@ func (b *Box) Resident() (all, own int64) {
 func (b *Box) Self() *Visitor { return NewVisitor(b.Host, "127.0.0.1:"+port) }
 
 // CLI runs one of the program's other commands and returns what it printed.
-func (b *Box) CLI(args ...string) ([]byte, error) {
+func (b *Box) CLI(args ...string) ([]byte, error) { return b.Tell("", args...) }
+
+// Tell is CLI with something on standard input.
+func (b *Box) Tell(input string, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(b.t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, append([]string{"--data", b.Dir}, args...)...)
 	cmd.Env = b.env()
 	var problems bytes.Buffer
-	cmd.Stderr = &problems
+	cmd.Stdin, cmd.Stderr = strings.NewReader(input), &problems
 	out, err := cmd.Output()
 	if err != nil {
 		return out, fmt.Errorf("boucan %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(problems.Bytes()))
@@ -192,7 +195,13 @@ func (b *Box) CLI(args ...string) ([]byte, error) {
 // MustCLI is CLI for what has to succeed.
 func (b *Box) MustCLI(args ...string) string {
 	b.t.Helper()
-	out, err := b.CLI(args...)
+	return b.MustTell("", args...)
+}
+
+// MustTell is Tell for what has to succeed.
+func (b *Box) MustTell(input string, args ...string) string {
+	b.t.Helper()
+	out, err := b.Tell(input, args...)
 	if err != nil {
 		b.t.Fatalf("on box %s: %v", b.Name, err)
 	}
