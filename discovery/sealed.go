@@ -18,7 +18,7 @@ type Sealer interface {
 	Open(sealed []byte) (plain []byte, ok bool)
 }
 
-// A sealed beacon (spec/discovery.md, section 5). All are of one length, which
+// A sealed beacon (spec/discovery.md, section 10). All are of one length, which
 // tells nothing of the names in them.
 const (
 	sealedNames  = 4 // starts that one beacon names
