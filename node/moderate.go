@@ -15,7 +15,7 @@ import (
 )
 
 func (o operator) Drop(ctx context.Context, name string, r io.Reader) (control.Added, error) {
-	d, err := o.n.library.drop(ctx, name, r, record.File{})
+	d, err := o.n.library.drop(ctx, name, r, record.File{}, nil)
 	if err != nil {
 		return control.Added{}, operatorError(err)
 	}
@@ -90,26 +90,21 @@ func takedownError(err error) error {
 	return operatorError(err)
 }
 
-func (o operator) Undo(ctx context.Context, code string) (control.Removed, error) {
-	removed, err := o.n.undo(ctx, code[strings.LastIndexByte(strings.TrimRight(code, "/"), '/')+1:])
-	switch {
-	case errors.Is(err, errUndoCode):
-		return removed, errors.New("this is no undo code: it has 39 letters and digits, and is the last part of the link")
-	case errors.Is(err, errNothing):
+func (o operator) Undo(ctx context.Context, text string) (control.Removed, error) {
+	text = strings.TrimRight(strings.TrimSpace(text), "/")
+	code, err := record.ParseUndoCode(text[strings.LastIndexByte(text, '/')+1:])
+	if err != nil {
+		return control.Removed{}, errors.New("this is no undo code: it has 39 letters and digits, and is the last part of the link")
+	}
+	removed, err := o.n.undo(ctx, code)
+	if errors.Is(err, errNothing) {
 		return removed, errors.New("nothing here is what this undo code is for: it is gone already, or has not come to this box")
 	}
 	return removed, takedownError(err)
 }
 
-// errUndoCode says that a text is no undo code.
-var errUndoCode = errors.New("no undo code")
-
 // undo takes back what a code is for.
-func (n *Node) undo(ctx context.Context, text string) (control.Removed, error) {
-	code, err := record.ParseUndoCode(strings.TrimSpace(strings.Trim(text, "/")))
-	if err != nil {
-		return control.Removed{}, errUndoCode
-	}
+func (n *Node) undo(ctx context.Context, code record.UndoCode) (control.Removed, error) {
 	recs, err := n.library.undo(ctx, code)
 	if err != nil {
 		return control.Removed{}, err

@@ -19,9 +19,10 @@ var errWithdrawn = errors.New("the same file was being removed at the same momen
 
 // drop takes in one file and offers it. On return both the bytes and the record
 // are durable. note is what the record says beside name and bytes; by fromFolder
-// it tells an operator's file from a visitor's. The errors are those of
+// it tells an operator's file from a visitor's. secret is the undo secret of a
+// visitor's drop, nil to have one made. The errors are those of
 // share.Blobs.Drop and replica.Set.Publish, and errWithdrawn.
-func (l *library) drop(ctx context.Context, name string, r io.Reader, note record.File) (dropped, error) {
+func (l *library) drop(ctx context.Context, name string, r io.Reader, note record.File, secret *[record.SecretSize]byte) (dropped, error) {
 	if l.records.Blocked(record.File{Name: record.CleanName(name)}) {
 		return dropped{}, replica.ErrBlocked // before its bytes have come
 	}
@@ -44,7 +45,7 @@ func (l *library) drop(ctx context.Context, name string, r io.Reader, note recor
 	if note.MediaType == "" {
 		note.MediaType = mediaType(d.Name)
 	}
-	undo, err := l.list(ctx, d, note)
+	undo, err := l.list(ctx, d, note, secret)
 	if err != nil {
 		return dropped{}, errors.Join(err, l.dropBack(ctx, n, d))
 	}
@@ -52,9 +53,9 @@ func (l *library) drop(ctx context.Context, name string, r io.Reader, note recor
 }
 
 // list offers a drop. undo is the code that takes it back, of a visitor's only.
-func (l *library) list(ctx context.Context, d share.Dropped, note record.File) (undo string, err error) {
+func (l *library) list(ctx context.Context, d share.Dropped, note record.File, secret *[record.SecretSize]byte) (undo string, err error) {
 	if !fromFolder(note) {
-		return l.listDrop(ctx, d, note)
+		return l.listDrop(ctx, d, note, secret)
 	}
 	if l.records.Blocked(note) {
 		return "", replica.ErrBlocked

@@ -101,7 +101,7 @@ func (o operator) Add(ctx context.Context, name string, modified time.Time, r io
 	if modified.IsZero() {
 		modified = o.n.clock.Now()
 	}
-	d, err := o.n.library.drop(ctx, name, r, record.File{Modified: sharedAt(modified)})
+	d, err := o.n.library.drop(ctx, name, r, record.File{Modified: sharedAt(modified)}, nil)
 	if err != nil {
 		return control.Added{}, operatorError(err)
 	}

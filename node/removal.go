@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -134,10 +135,27 @@ type dropped struct {
 // listDrop offers what a visitor dropped, with a secret to take it back by. Each
 // drop has a record of its own, also of bytes that are offered already: whoever
 // was told that they are here must not lose them when another takes theirs back.
-func (l *library) listDrop(ctx context.Context, d share.Dropped, note record.File) (string, error) {
+//
+// A secret that the visitor chose names the attempt: the same again adds nothing.
+func (l *library) listDrop(ctx context.Context, d share.Dropped, note record.File, chosen *[record.SecretSize]byte) (string, error) {
 	secret := record.NewSecret()
+	if chosen != nil {
+		secret = *chosen
+	}
 	draft := l.fresh(note)
 	draft.Undo = record.UndoHash(secret[:])
+	if d.Already && chosen != nil {
+		before, err := l.records.ByCID(d.CID)
+		if err != nil {
+			return "", err
+		}
+		for _, r := range before {
+			f, err := r.File()
+			if err == nil && r.Author == l.key.Key() && f.Name == note.Name && bytes.Equal(r.Undo, draft.Undo) {
+				return record.UndoCodeFor(r.ID(), secret).String(), nil
+			}
+		}
+	}
 	r, err := l.key.sign(draft)
 	if err != nil {
 		return "", fmt.Errorf("offer file: %w", err)

@@ -356,3 +356,50 @@ func TestWhatIsRemovedIsNotServed(t *testing.T) {
 		t.Errorf("it is served: %s", again.Status)
 	}
 }
+
+// TestAVisitorTakesBack what they dropped, without JavaScript and on another box.
+func TestAVisitorTakesBack(t *testing.T) {
+	a, b := newBox(t, "a"), newBox(t, "b")
+	film := randomText(3, 3<<20)
+	post := func(box *testBox, path, body string) (status int, text string) {
+		resp, err := http.Post(box.url+path, "text/plain", strings.NewReader(body))
+		box.must(err)
+		defer resp.Body.Close()
+		said, err := io.ReadAll(resp.Body)
+		box.must(err)
+		return resp.StatusCode, string(said)
+	}
+	const secret = "aaaaaaaaaaaaaaaaaaaaaaaaae"
+	status, first := post(a, "/api/v1/files?name=film.mp4&secret="+secret, film)
+	again, second := post(a, "/api/v1/files?name=film.mp4&secret="+secret, film)
+	if status != 201 || again != 200 || a.node.records.Count(record.KindFile) != 1 {
+		t.Fatalf("%d %s, tried again: %d %s", status, first, again, second)
+	}
+	_, code, ok := strings.Cut(first, `"undo":"`)
+	if !ok || len(code) < 39 || !strings.Contains(second, code[:39]) {
+		t.Fatalf("the answers are %s and %s", first, second)
+	}
+	code = code[:39]
+	eventually(t, "b has it", func() bool { return b.has("film.mp4") })
+	page, err := http.Get(b.url + "/undo/" + code)
+	b.must(err)
+	text, err := io.ReadAll(page.Body)
+	page.Body.Close()
+	if b.must(err); page.StatusCode != 200 || !strings.Contains(string(text), "film.mp4") {
+		t.Fatalf("%s: %s", page.Status, text)
+	}
+	if status, text := post(b, "/undo/"+code, ""); status != 200 || !strings.Contains(text, "Taken back") {
+		t.Fatalf("%d: %s", status, text)
+	}
+	for _, box := range []*testBox{a, b} {
+		eventually(t, "it is gone, bytes and all", func() bool { return box.lists() && box.empty() })
+	}
+	for _, box := range []*testBox{a, b} {
+		if strings.Contains(box.log.String(), secret) || strings.Contains(box.log.String(), code) {
+			t.Error("the log has the code")
+		}
+	}
+	if status, _ := post(a, "/undo/"+code, ""); status != 404 {
+		t.Errorf("taken back twice: %d", status)
+	}
+}

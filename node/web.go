@@ -111,7 +111,7 @@ func (f files) Drop(ctx context.Context, name string, r io.Reader, o webui.DropO
 	if note.MediaType == "" {
 		note.MediaType = record.CleanLine(o.MediaType, record.MaxMediaType)
 	}
-	d, err := f.n.library.drop(ctx, name, r, note)
+	d, err := f.n.library.drop(ctx, name, r, note, o.Secret)
 	if err != nil {
 		return webui.Dropped{}, webError(err)
 	}
@@ -119,7 +119,33 @@ func (f files) Drop(ctx context.Context, name string, r io.Reader, o webui.DropO
 	if !ok {
 		return webui.Dropped{}, errWithdrawn
 	}
-	return webui.Dropped{File: f.n.webFile(&listed, nil), Already: d.Already}, nil
+	return webui.Dropped{File: f.n.webFile(&listed, nil), Already: d.Already, Undo: d.undo}, nil
+}
+
+func (f files) Undoable(_ context.Context, code record.UndoCode) (string, error) {
+	recs, err := f.n.records.Undoable(code.Record[:], code.Secret[:])
+	if err != nil {
+		return "", err
+	}
+	if len(recs) == 0 {
+		return "", webui.ErrNoUndo
+	}
+	if file, err := fileOf(recs[0]); err == nil {
+		return file.Name, nil
+	}
+	return "", nil
+}
+
+func (f files) Undo(ctx context.Context, code record.UndoCode) (webui.Undone, error) {
+	// Whoever asked for it may have gone when it is half done.
+	done, err := f.n.undo(context.WithoutCancel(ctx), code)
+	if errors.Is(err, errNothing) {
+		return webui.Undone{}, webui.ErrNoUndo
+	}
+	if err != nil {
+		return webui.Undone{}, webError(err)
+	}
+	return webui.Undone{Name: done.Name, Kept: done.Kept}, nil
 }
 
 func (f files) Fetch(ctx context.Context, cid record.CID) (webui.Content, webui.File, error) {
@@ -276,6 +302,15 @@ func (b box) Peers() []webui.Peer {
 			p.Files = int(min(card.Files, 1<<30))
 		}
 		out = append(out, p)
+	}
+	return out
+}
+
+func (b box) Actions() []webui.Action {
+	all := b.n.actions.list()
+	out := make([]webui.Action, 0, len(all))
+	for _, a := range all {
+		out = append(out, webui.Action(a))
 	}
 	return out
 }

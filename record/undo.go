@@ -29,6 +29,15 @@ func NewSecret() (s [SecretSize]byte) {
 	return s
 }
 
+// ParseSecret reads a secret's text form, 26 characters in base32 as in a code.
+func ParseSecret(s string) (secret [SecretSize]byte, err error) {
+	b, err := undoText.DecodeString(s[:min(len(s), 64)])
+	if err != nil || len(b) != SecretSize || undoText.EncodeToString(b) != s {
+		return secret, errors.New("undo secret: want 26 letters and digits")
+	}
+	return [SecretSize]byte(b), nil
+}
+
 // UndoCodeFor is the code that undoes the record of an id with its secret.
 func UndoCodeFor(id ID, secret [SecretSize]byte) UndoCode {
 	return UndoCode{Record: [undoPrefix]byte(id[:]), Secret: secret}

@@ -338,7 +338,9 @@ func (m *model) check() {
 // until there is nothing left to do.
 func (m *model) heal() {
 	for _, b := range m.boxes {
-		b.skew.Store(m.rng.Int64N(int64(2*clockError)) - int64(clockError))
+		if b.skew.Load() < -int64(clockError) {
+			b.skew.Store(m.rng.Int64N(int64(2*clockError)) - int64(clockError))
+		}
 		if !b.on() {
 			m.on(b)
 		}

@@ -49,11 +49,13 @@ type (
 	apiDropped struct {
 		File    apiFileJSON `json:"file"`
 		Already bool        `json:"already"`
+		Undo    string      `json:"undo"`
 	}
 	apiOutcome struct {
 		Name    string `json:"name"`
 		State   string `json:"state"` // saved, already, refused
 		CID     string `json:"cid,omitempty"`
+		Undo    string `json:"undo,omitempty"`
 		Problem string `json:"problem,omitempty"`
 	}
 	apiResults struct {
@@ -181,7 +183,7 @@ func apiOutcomes(outcomes []outcome) apiResults {
 	for _, o := range outcomes {
 		one := apiOutcome{Name: o.name, State: o.state(), Problem: o.problem}
 		if o.problem == "" {
-			one.CID = o.file.CID.String()
+			one.CID, one.Undo = o.file.CID.String(), o.undo
 		}
 		out.Results = append(out.Results, one)
 	}

@@ -64,7 +64,7 @@ func (f frame) InLanguage(code string) string {
 		q.Set("q", text)
 	}
 	to := "/"
-	if strings.HasPrefix(f.Path, "/dropped/") {
+	if strings.HasPrefix(f.Path, "/dropped/") || strings.HasPrefix(f.Path, "/undo/") || f.Path == "/actions" {
 		to = f.Path
 	}
 	return to + "?" + q.Encode()

@@ -126,7 +126,7 @@ func TestKeysAreUsedAndKnown(t *testing.T) {
 		}
 	}
 	for _, code := range []string{codeFull, codeTooLarge, codeAway, codeNotHere, codeUnknown, codeRoom, codeEmpty, codeTooLong, codeTooFast,
-		codeBusy, codeCut, codeMalformed, codeNoFile, codeTooMany, codeForeign, codeWrongHost, codeInternal} {
+		codeBusy, codeCut, codeMalformed, codeNoFile, codeTooMany, codeForeign, codeWrongHost, codeInternal, codeBlocked, codeNoUndo, codeRemoved, codeLied} {
 		if known["problem."+code] == "" || known["problem.title."+code] == "" {
 			t.Errorf("problem %q has no words", code)
 		}
@@ -140,7 +140,7 @@ func TestKeysAreUsedAndKnown(t *testing.T) {
 			t.Errorf("kind %q has no icon", kind)
 		}
 	}
-	made := regexp.MustCompile(`^(_|problem\.|js\.(kind|drop|size|age|decimal|chat|link))`)
+	made := regexp.MustCompile(`^(_|problem\.|action\.|js\.(kind|drop|size|age|decimal|chat|link))`)
 	for k := range known {
 		stem := regexp.MustCompile(`\.(one|other)$`).ReplaceAllString(k, "")
 		if !made.MatchString(k) && !strings.Contains(text.String(), `"`+strings.TrimPrefix(stem, "js.")+`"`) &&

@@ -37,6 +37,11 @@ type Files interface {
 	// any block below. It may take seconds where nobody asked for anything near it.
 	// It fails with ErrUnknown, ErrNotHere or ErrAway.
 	DAG(ctx context.Context, cid record.CID) (DAG, error)
+	// Undoable says what an undo code is for: a file's name, or "" for a message.
+	// Undo takes it back from every box, and returns when that is durable. Both
+	// fail with ErrNoUndo.
+	Undoable(ctx context.Context, code record.UndoCode) (name string, err error)
+	Undo(ctx context.Context, code record.UndoCode) (Undone, error)
 }
 
 // Content is the bytes of a file that may still be on their way. It is for one
@@ -86,6 +91,10 @@ type DropOptions struct {
 	Size int64
 	// MediaType is what the client says it is; empty where it does not say.
 	MediaType string
+	// Secret is the undo secret that the client chose, so that it can try again
+	// after a lost answer: a drop with the same name, bytes and secret adds
+	// nothing. nil has one made.
+	Secret *[record.SecretSize]byte
 }
 
 // Dropped is the outcome of a drop.
@@ -93,6 +102,13 @@ type Dropped struct {
 	File File
 	// Already says that the same bytes were here before.
 	Already bool
+	Undo    string // undo code that takes the drop back; kept nowhere else
+}
+
+// Undone is what was taken back.
+type Undone struct {
+	Name string // of the file; empty for a message
+	Kept bool   // the same bytes are still listed: somebody else shares them too
 }
 
 // The ways in which Files refuses. Implementations wrap them as they like.
@@ -104,6 +120,7 @@ var (
 	ErrUnknown  = errors.New("no such file")                   // 404
 	ErrRemoved  = errors.New("file was removed from this box") // 410: listed, and not fetched again
 	ErrBlocked  = errors.New("file is blocked on this box")    // 403: its operator does not want it here
+	ErrNoUndo   = errors.New("undo code is for nothing here")  // 404: wrong, used, run out, or of another box
 	ErrLied     = errors.New("record lies about its file")     // 404: nothing is as long as it says
 )
 
@@ -178,6 +195,16 @@ type Box interface {
 	Usage() Usage
 	// Transfers lists what is being fetched from other boxes.
 	Transfers() []Transfer
+	// Actions is what the operator did about what is shared, newest first.
+	Actions() []Action
+}
+
+// Action is one thing that the operator did. It names nobody but boxes.
+type Action struct {
+	Day  string // as 2026-07-14, UTC
+	Did  string // remove, withdraw, trust, untrust, block or unblock
+	What string // file, message, box or name
+	Ref  string // CID, record id, key or pattern
 }
 
 // Self is what this box says of itself.

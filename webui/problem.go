@@ -20,6 +20,7 @@ const (
 	codeRemoved   = "removed"
 	codeLied      = "lied"
 	codeBlocked   = "blocked"
+	codeNoUndo    = "no_undo"
 	codeRoom      = "room"
 	codeEmpty     = "empty"
 	codeTooLong   = "too_long"
@@ -74,6 +75,7 @@ func problemOf(err error) problem {
 		{ErrUnknown, problem{code: codeUnknown, status: http.StatusNotFound}},
 		{ErrRemoved, problem{code: codeRemoved, status: http.StatusGone}},
 		{ErrBlocked, problem{code: codeBlocked, status: http.StatusForbidden}},
+		{ErrNoUndo, problem{code: codeNoUndo, status: http.StatusNotFound}},
 		{ErrLied, problem{code: codeLied, status: http.StatusNotFound}},
 		{ErrRoom, problem{code: codeRoom, status: http.StatusNotFound}},
 		{ErrEmpty, problem{code: codeEmpty, status: http.StatusUnprocessableEntity}},

@@ -77,10 +77,12 @@ type droppedView struct {
 	Outcomes []outcomeView
 	Saved    int // saved or already here
 	Refused  int
+	Undoable bool // some can be taken back
 }
 
 type outcomeView struct {
 	Name, State, Why string // State is saved, already or refused
+	Undo             string // link to the page that takes it back
 	File             *fileView
 }
 
@@ -103,6 +105,9 @@ func (s *Server) dropped(w http.ResponseWriter, r *http.Request) {
 			v.Saved++
 			f := v.file(o.file)
 			one.File = &f
+			if o.undo != "" {
+				one.Undo, v.Undoable = v.Link("/undo/"+o.undo), true
+			}
 		}
 		v.Outcomes = append(v.Outcomes, one)
 	}

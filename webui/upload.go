@@ -34,6 +34,7 @@ type outcome struct {
 	name    string // as given, cleaned
 	file    File   // where it was saved or here already
 	already bool
+	undo    string // undo code, where it was saved
 	problem string // a code, where it was refused
 }
 
@@ -129,7 +130,7 @@ func (s *Server) dropPart(ctx context.Context, name string, part *multipart.Part
 	d, err := s.files.Drop(ctx, o.name, content, DropOptions{Size: -1, MediaType: mediaType(part.Header.Get("Content-Type"))})
 	body.wanted(false)
 	if err == nil {
-		o.file, o.already = d.File, d.Already
+		o.file, o.already, o.undo = d.File, d.Already, d.Undo
 		return o, true, nil
 	}
 	if body.failed != nil {
@@ -151,12 +152,22 @@ func (s *Server) dropProblem(ctx context.Context, err error) string {
 	return p.code
 }
 
-// apiDrop answers POST /api/v1/files?name=: the body is the file itself.
+// apiDrop answers POST /api/v1/files?name=: the body is the file itself. The
+// client may choose the undo secret: &secret=.
 func (s *Server) apiDrop(w http.ResponseWriter, r *http.Request) {
 	name := r.URL.Query().Get("name")
 	if name == "" || len(name) > longestName {
 		s.fail(w, r, errMalformed)
 		return
+	}
+	o := DropOptions{Size: r.ContentLength, MediaType: mediaType(r.Header.Get("Content-Type"))}
+	if text := r.URL.Query().Get("secret"); text != "" {
+		secret, err := record.ParseSecret(text)
+		if err != nil {
+			s.fail(w, r, errMalformed)
+			return
+		}
+		o.Secret = &secret
 	}
 	if !s.beginUpload() {
 		s.fail(w, r, ErrBusy)
@@ -165,8 +176,7 @@ func (s *Server) apiDrop(w http.ResponseWriter, r *http.Request) {
 	defer s.endUpload()
 	body := s.paced(w, r)
 	body.wanted(true)
-	d, err := s.files.Drop(r.Context(), record.CleanName(name), body,
-		DropOptions{Size: r.ContentLength, MediaType: mediaType(r.Header.Get("Content-Type"))})
+	d, err := s.files.Drop(r.Context(), record.CleanName(name), body, o)
 	body.wanted(false)
 	if err != nil {
 		if body.failed != nil {
@@ -180,7 +190,7 @@ func (s *Server) apiDrop(w http.ResponseWriter, r *http.Request) {
 	if d.Already {
 		status = http.StatusOK
 	}
-	s.writeJSON(w, r, status, apiDropped{File: s.apiFile(d.File), Already: d.Already})
+	s.writeJSON(w, r, status, apiDropped{File: s.apiFile(d.File), Already: d.Already, Undo: d.Undo})
 }
 
 // beginUpload takes a place among those who drop; endUpload gives it back.

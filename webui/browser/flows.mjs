@@ -21,6 +21,21 @@ test("one file by the picker", async (open) => {
   calm(page);
 });
 
+test("a drop is taken back", async (open) => {
+  const page = await visit(await open());
+  const name = fresh("regret.txt");
+  await page.setInputFiles("input[name=file]", { name, mimeType: "text/plain", buffer: bytes(name, 100) });
+  await settled(page);
+  await rowOf(page, name).waitFor();
+  await page.locator("#queue-list li", { hasText: name }).locator(".queue-undo").click();
+  await page.waitForURL(/\/undo\//);
+  await page.locator("button").click();
+  same(await page.locator("h1").textContent(), "Taken back", "what it says");
+  await page.locator(".page .button").click();
+  same(await rowOf(page, name).count(), 0, "rows");
+  calm(page);
+});
+
 test("many files by the picker, some of them equal", async (open) => {
   const page = await visit(await open());
   const names = Array.from({ length: 40 }, (_, i) => fresh("many " + i + ".txt"));

@@ -32,6 +32,21 @@ test("without JavaScript: many files, one of them twice", async (open) => {
   await downloads(page, names[10], files[10].buffer);
 });
 
+test("without JavaScript: taking a drop back", async (open) => {
+  const page = await visit(await open(plain));
+  const name = fresh("regret.txt");
+  await page.setInputFiles("input[name=file]", { name, mimeType: "text/plain", buffer: bytes(name, 100) });
+  await page.locator(".drop-send").click();
+  await page.waitForURL(/\/dropped\//);
+  await page.locator(".result-undo").click();
+  await page.waitForURL(/\/undo\//);
+  same(await page.locator(".result-name").textContent(), name, "what it is for");
+  await page.locator("button").click();
+  same(await page.locator("h1").textContent(), "Taken back", "what it says");
+  await page.locator(".page .button").click();
+  same(await rowOf(page, name).count(), 0, "rows");
+});
+
 test("without JavaScript: nothing chosen", async (open) => {
   const page = await visit(await open(plain));
   await page.locator("input[name=file]").first().evaluate((e) => e.removeAttribute("required"));

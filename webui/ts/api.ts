@@ -61,6 +61,7 @@ export interface BoxState {
 export interface Dropped {
   file: SharedFile;
   already: boolean;
+  undo: string; // takes it back, see /undo/
 }
 
 /** What the server said no with; code "link" where it could not be reached. */

@@ -17,6 +17,8 @@ export interface Item {
   tries: number;
   moved: number; // when it last moved, in ms since the epoch
   xhr: XMLHttpRequest | null;
+  readonly secret: string; // names the attempt: trying again after a lost answer adds nothing
+  undo: string; // the page that takes it back, where it is done
 }
 
 /** Files up to this many bytes count as small and go several at a time. */
@@ -56,6 +58,7 @@ export class Queue {
     for (const p of picked) {
       const item: Item = {
         id: ++this.count, file: p.file, name: p.name, state: "waiting", sent: 0, note: "", resume: 0, tries: 0, moved: 0, xhr: null,
+        secret: newSecret(), undo: "",
       };
       if (p.file.size > this.maxFile) fail(item, "too_large");
       else if (p.file.size > room) fail(item, room < 0 ? "away" : "full");
@@ -115,7 +118,7 @@ export class Queue {
     item.sent = 0;
     item.tries++;
     item.moved = Date.now();
-    xhr.open("POST", "/api/v1/files?name=" + encodeURIComponent(item.name));
+    xhr.open("POST", "/api/v1/files?name=" + encodeURIComponent(item.name) + (item.secret ? "&secret=" + item.secret : ""));
     xhr.setRequestHeader("Content-Type", item.file.type || "application/octet-stream");
     xhr.upload.onprogress = (e) => {
       if (item.xhr !== xhr) return;
@@ -140,6 +143,7 @@ export class Queue {
       item.state = "done";
       item.sent = item.file.size;
       item.note = xhr.status === 200 ? "already" : "saved";
+      item.undo = undoOf(xhr.responseText);
       this.landed();
       this.pump();
       return;
@@ -148,7 +152,7 @@ export class Queue {
     if (refusal.code === "cut") this.broken(item);
     else if (refusal.code === "busy") this.pause(item, Math.max(1, refusal.wait) * 1000 * (1 + Math.random()), "busy");
     else {
-      fail(item, ["full", "too_large", "away"].indexOf(refusal.code) >= 0 ? refusal.code : "internal");
+      fail(item, ["full", "too_large", "away", "blocked"].indexOf(refusal.code) >= 0 ? refusal.code : "internal");
       this.pump();
     }
   }
@@ -210,4 +214,30 @@ function fail(item: Item, note: string): void {
   item.state = "failed";
   item.note = note;
   item.sent = 0;
+}
+
+/** 16 bytes of chance in the form of the API, or nothing where the browser has none. */
+function newSecret(): string {
+  if (!window.crypto || !window.crypto.getRandomValues) return "";
+  const letters = "abcdefghijklmnopqrstuvwxyz234567";
+  const bytes = window.crypto.getRandomValues(new Uint8Array(16));
+  let text = "";
+  let held = 0;
+  let bits = 0;
+  for (let i = 0; i < bytes.length; i++) {
+    held = (held << 8) | (bytes[i] as number);
+    for (bits += 8; bits >= 5; bits -= 5) text += letters.charAt((held >> (bits - 5)) & 31);
+    held &= 31;
+  }
+  return text + letters.charAt((held << (5 - bits)) & 31);
+}
+
+/** The address of the page that takes a drop back, empty where the answer has none. */
+function undoOf(answer: string): string {
+  try {
+    const code = (JSON.parse(answer) as api.Dropped).undo;
+    return code ? "/undo/" + encodeURIComponent(code) : "";
+  } catch (_) {
+    return "";
+  }
 }

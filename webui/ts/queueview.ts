@@ -112,6 +112,10 @@ export class QueueView {
     words.appendChild(make("span", "queue-note"));
     words.appendChild(meter);
     li.appendChild(words);
+    const undo = make("a", "queue-undo");
+    undo.textContent = t("queue.undo");
+    undo.hidden = true;
+    li.appendChild(undo);
     li.appendChild(button("again", t("queue.retry"), () => this.queue().retry(item)));
     li.appendChild(button("close", t("queue.cancel"), () => this.queue().cancel(item)));
     return li;
@@ -136,7 +140,10 @@ function fill(row: HTMLElement, item: Item, now: number): void {
   meter.hidden = !active(item);
   slide(part(meter, "span"), item.file.size > 0 ? item.sent / item.file.size : 1);
   const [again, close] = Array.from(row.querySelectorAll<HTMLElement>("button"));
-  if (again) again.hidden = item.state !== "failed" || item.note === "too_large";
+  const undo = part(row, ".queue-undo") as HTMLAnchorElement;
+  undo.hidden = item.undo === "";
+  if (item.undo && undo.getAttribute("href") !== item.undo) undo.href = item.undo;
+  if (again) again.hidden = item.state !== "failed" || item.note === "too_large" || item.note === "blocked";
   if (close) close.hidden = item.state === "failed" || item.state === "done";
 }
 

@@ -44,6 +44,8 @@ type Box struct {
 	far       func(record.CID) (webui.Content, error)
 	dags      func(record.CID) (webui.DAG, error)
 	posted    int
+	undos     map[record.UndoCode]record.ID
+	actions   []webui.Action // newest first
 }
 
 type listener struct {
@@ -58,7 +60,7 @@ type event struct {
 
 // New makes an empty box over a folder.
 func New(dir string) *Box {
-	b := &Box{dir: dir, listeners: make(map[int]*listener), once: make(map[string]webui.Message)}
+	b := &Box{dir: dir, listeners: make(map[int]*listener), once: make(map[string]webui.Message), undos: make(map[record.UndoCode]record.ID)}
 	b.self = webui.Self{ID: Key(1), Name: "Le Radeau", URL: "http://100.64.0.1/", Software: "boucan 0.2"}
 	b.usage = webui.Usage{Free: 64 << 30, Total: 128 << 30, Reserve: 1 << 30}
 	return b
@@ -191,7 +193,7 @@ func (b *Box) Drop(ctx context.Context, name string, r io.Reader, o webui.DropOp
 	for _, have := range b.files {
 		if have.CID == cid && have.Here {
 			b.mu.Unlock()
-			return webui.Dropped{File: have, Already: true}, nil
+			return webui.Dropped{File: have, Already: true, Undo: b.undoable(have.ID, o.Secret)}, nil
 		}
 	}
 	b.mu.Unlock()
@@ -203,7 +205,62 @@ func (b *Box) Drop(ctx context.Context, name string, r io.Reader, o webui.DropOp
 		From: webui.BoxRef{ID: b.self.ID, Name: b.self.Name, Self: true},
 	}
 	b.Add(file)
-	return webui.Dropped{File: file}, nil
+	return webui.Dropped{File: file, Undo: b.undoable(file.ID, o.Secret)}, nil
+}
+
+// undoable keeps the secret that takes a file back.
+func (b *Box) undoable(id record.ID, chosen *[record.SecretSize]byte) string {
+	secret := record.NewSecret()
+	if chosen != nil {
+		secret = *chosen
+	}
+	code := record.UndoCodeFor(id, secret)
+	b.with(func() { b.undos[code] = id })
+	return code.String()
+}
+
+// Undoable implements webui.Files.
+func (b *Box) Undoable(_ context.Context, code record.UndoCode) (string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	id, ok := b.undos[code]
+	i := slices.IndexFunc(b.files, func(f webui.File) bool { return f.ID == id })
+	if !ok || i < 0 {
+		return "", webui.ErrNoUndo
+	}
+	return b.files[i].Name, nil
+}
+
+// Undo implements webui.Files.
+func (b *Box) Undo(ctx context.Context, code record.UndoCode) (webui.Undone, error) {
+	name, err := b.Undoable(ctx, code)
+	if err != nil {
+		return webui.Undone{}, err
+	}
+	var cid record.CID
+	kept := false
+	b.with(func() {
+		id := b.undos[code]
+		for _, f := range b.files {
+			if f.ID == id {
+				cid = f.CID
+			}
+		}
+		b.files = slices.DeleteFunc(b.files, func(f webui.File) bool { return f.ID == id })
+		kept = slices.ContainsFunc(b.files, func(f webui.File) bool { return f.CID == cid })
+	})
+	b.tell(webui.FilesChanged)
+	return webui.Undone{Name: name, Kept: kept}, nil
+}
+
+// SetActions sets the operator's log.
+func (b *Box) SetActions(a ...webui.Action) { b.with(func() { b.actions = a }) }
+
+// Actions implements webui.Box.
+func (b *Box) Actions() []webui.Action {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.actions)
 }
 
 // Put drops bytes, for tests that need a file.
