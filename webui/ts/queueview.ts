@@ -112,7 +112,7 @@ export class QueueView {
     words.appendChild(make("span", "queue-note"));
     words.appendChild(meter);
     li.appendChild(words);
-    const undo = make("a", "queue-undo");
+    const undo = make("a", "queue-undo reach");
     undo.textContent = t("queue.undo");
     undo.hidden = true;
     li.appendChild(undo);
