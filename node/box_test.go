@@ -32,6 +32,8 @@ type testBox struct {
 	hard context.CancelFunc
 	done chan error
 	log  *testLog
+
+	published time.Time // when publish made its last record
 }
 
 // testLog keeps what a node logs, for when a test fails.

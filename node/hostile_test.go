@@ -17,7 +17,9 @@ func (b *testBox) publish(files ...record.File) []*record.Record {
 	b.t.Helper()
 	var recs []*record.Record
 	for _, f := range files {
-		recs = append(recs, b.sign(record.Draft{Created: time.Now(), Life: fileLife, Body: f}))
+		// Each in a millisecond of its own: what is older has the name.
+		b.published = timeOf(max(time.Now().UnixMilli(), b.published.UnixMilli()+1))
+		recs = append(recs, b.sign(record.Draft{Created: b.published, Life: fileLife, Body: f}))
 	}
 	if err := b.node.records.Publish(b.t.Context(), recs...); err != nil {
 		b.t.Fatal(err)
