@@ -105,11 +105,20 @@ func (o operator) Undo(ctx context.Context, text string) (control.Removed, error
 
 // undo takes back what a code is for.
 func (n *Node) undo(ctx context.Context, code record.UndoCode) (control.Removed, error) {
-	recs, err := n.library.undo(ctx, code)
+	recs, err := n.library.undoable(code)
 	if err != nil {
 		return control.Removed{}, err
 	}
 	said := control.Removed{What: "message", Undone: true}
+	for _, r := range recs {
+		// Before the takedown, since the bytes may be gone a moment after it.
+		if f, err := fileOf(r); err == nil {
+			said.Freed = said.Freed || n.blobs.Has(f.CID)
+		}
+	}
+	if err := n.library.undo(ctx, code, recs); err != nil {
+		return control.Removed{}, err
+	}
 	for _, r := range recs {
 		if r.Author == n.key.Key() {
 			said.Own++
@@ -120,7 +129,7 @@ func (n *Node) undo(ctx context.Context, code record.UndoCode) (control.Removed,
 		if f, err := fileOf(r); err == nil {
 			said.What, said.Name, said.CID = "file", f.Name, f.CID.String()
 			said.Kept = n.library.names.mentions(f.CID)
-			said.Freed = !said.Kept && n.blobs.Has(f.CID)
+			said.Freed = said.Freed && !said.Kept
 		}
 	}
 	return said, nil

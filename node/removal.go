@@ -53,21 +53,22 @@ func (l *library) takeDown(ctx context.Context, cid record.CID, name string) (go
 	return gone, err
 }
 
-// undo takes down what an undo code is for: whoever has it dropped the thing, on
-// whichever box.
-func (l *library) undo(ctx context.Context, code record.UndoCode) ([]*record.Record, error) {
+// undoable lists what an undo code is for, on whichever box it was dropped.
+func (l *library) undoable(code record.UndoCode) ([]*record.Record, error) {
 	recs, err := l.records.Undoable(code.Record[:], code.Secret[:])
-	if err != nil {
-		return nil, err
+	if err == nil && len(recs) == 0 {
+		err = errNothing
 	}
-	if len(recs) == 0 {
-		return nil, errNothing
-	}
+	return recs, err
+}
+
+// undo takes down what undoable lists: whoever has the code dropped the thing.
+func (l *library) undo(ctx context.Context, code record.UndoCode, recs []*record.Record) error {
 	drafts := make([]record.Draft, 0, len(recs))
 	for _, r := range recs {
 		drafts = append(drafts, l.takedownOf(r.ID(), r.Created, r.Expires, code.Secret[:]))
 	}
-	return recs, l.publish(ctx, drafts...)
+	return l.publish(ctx, drafts...)
 }
 
 // takedownOf is the draft of a takedown that lives as long as its target.
