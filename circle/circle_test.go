@@ -81,7 +81,9 @@ func compact(text string) string {
 }
 
 func TestWhatIsNoKeyIsRefused(t *testing.T) {
-	right := compact(newKey(t).Text())
+	// Not a new key each time: where a character is missing, the check of the group
+	// passes with one key of 32.
+	right := compact("0410-610M 50R3-GG2C 8A1C-60TQ 3GF2-08H8 44RM-2MB7 1E60-S388 DHR7-8Y3H WG8M-D6DN")
 	for text, want := range map[string]string{
 		"":                             "these are 0",
 		right[:63]:                     "these are 63",
