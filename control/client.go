@@ -97,6 +97,11 @@ func (c *Client) Files(ctx context.Context, text string, each func(File) error) 
 	}
 }
 
+// Policy is what the node was told to keep, and what it keeps.
+func (c *Client) Policy(ctx context.Context) (Policy, error) {
+	return ask[Policy](ctx, c, "/v1/policy", nil)
+}
+
 // Lookup finds one file by CID or name.
 func (c *Client) Lookup(ctx context.Context, ref string) (File, error) {
 	return ask[File](ctx, c, "/v1/file", url.Values{"ref": {ref}})

@@ -74,6 +74,30 @@ type File struct {
 	Expires     time.Time `json:"expires"`
 }
 
+// Policy is what a node was told to keep, and what it keeps. Sizes are in bytes.
+type Policy struct {
+	Mirror  string   `json:"mirror"` // "all", "none" or a size in bytes
+	Include []string `json:"include"`
+	Exclude []string `json:"exclude"`
+	Quota   int64    `json:"quota"` // 0 for none
+	Reserve int64    `json:"reserve"`
+	Own     Kept     `json:"own"`    // the operator's files
+	Drops   Kept     `json:"drops"`  // what visitors dropped here
+	Copies  Kept     `json:"copies"` // of others' files
+	Coming  int64    `json:"coming"` // promised to what is on its way
+	Free    int64    `json:"free"`   // on the disk, the reserve included
+	Room    int64    `json:"room"`   // that a drop may take at most
+	// Full names what keeps further copies from coming: "mirror", "quota" or
+	// "disk"; empty where nothing does.
+	Full string `json:"full"`
+}
+
+// Kept is how much of one kind lies on a node.
+type Kept struct {
+	Files int   `json:"files"`
+	Bytes int64 `json:"bytes"`
+}
+
 // Peer is a box that was met.
 type Peer struct {
 	ID        string    `json:"id"`
@@ -144,6 +168,7 @@ type Node interface {
 	// for "". It ends with what each fails with.
 	Files(ctx context.Context, query string, each func(File) error) error
 	Peers() []Peer
+	Policy() Policy
 	// Add offers the bytes of r under name and returns when they are durable
 	// and listed. modified may be zero.
 	Add(ctx context.Context, name string, modified time.Time, r io.Reader) (Added, error)

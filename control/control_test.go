@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -103,6 +104,10 @@ func (n *memoryNode) History(_ context.Context, _ string, limit int) ([]control.
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.messages[max(0, len(n.messages)-limit):], nil
+}
+
+func (n *memoryNode) Policy() control.Policy {
+	return control.Policy{Mirror: "1000", Exclude: []string{"*.iso"}, Copies: control.Kept{Files: 2, Bytes: 900}, Full: "mirror"}
 }
 
 func (n *memoryNode) Confirm(context.Context) error {
@@ -344,6 +349,14 @@ func TestScrubReachesTheNode(t *testing.T) {
 	}
 	if _, err := c.Scrub(t.Context(), "sing"); err == nil || err.Error() != "a scrub cannot sing" {
 		t.Errorf("a wrong order: %v", err)
+	}
+}
+
+func TestPolicyIsShown(t *testing.T) {
+	n := newMemoryNode()
+	c, _ := serve(t, t.TempDir(), n)
+	if p, err := c.Policy(t.Context()); err != nil || !reflect.DeepEqual(p, n.Policy()) {
+		t.Errorf("%+v, %v", p, err)
 	}
 }
 

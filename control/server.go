@@ -148,6 +148,7 @@ func (s *Server) handler(soft context.Context) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/id", func(w http.ResponseWriter, r *http.Request) { reply(w, s.node.Identity()) })
 	mux.HandleFunc("GET /v1/peers", func(w http.ResponseWriter, r *http.Request) { reply(w, s.node.Peers()) })
+	mux.HandleFunc("GET /v1/policy", func(w http.ResponseWriter, r *http.Request) { reply(w, s.node.Policy()) })
 	mux.HandleFunc("GET /v1/files", s.files)
 	mux.HandleFunc("POST /v1/files", s.add)
 	mux.HandleFunc("GET /v1/file", s.lookup)

@@ -20,6 +20,9 @@ func (l *library) fetch(ctx context.Context, cid record.CID) (*share.Reader, err
 		return nil, share.ErrAway // what is the operator's own cannot be told now
 	}
 	if !l.blobs.Has(cid) && !l.blobs.Refused(cid) && !l.operators(cid) {
+		if err := l.ask(ctx, cid); err != nil {
+			return nil, err
+		}
 		if err := l.guests.mark(cid); err != nil {
 			return nil, err
 		}

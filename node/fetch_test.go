@@ -22,7 +22,7 @@ func newCaller(t *testing.T, dir string) *testBox {
 	t.Helper()
 	log := &testLog{}
 	c := config(dir, log)
-	c.copyNothing = true
+	c.Policy.Mirror = MirrorNone
 	b := startWith(t, c)
 	b.log = log
 	return b

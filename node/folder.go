@@ -65,8 +65,17 @@ func (l *library) Vanished(ctx context.Context, files []share.File) error {
 			}
 			l.blobs.Unwant(refused...)
 		}
+		l.touch(cidsOf(files), nil)
 		return l.withdraw(ctx, once(gone))
 	})
+}
+
+func cidsOf(files []share.File) []record.CID {
+	cids := make([]record.CID, len(files))
+	for i, f := range files {
+		cids[i] = f.CID
+	}
+	return cids
 }
 
 // once takes out claims that are there twice: of two files with the same bytes
@@ -88,13 +97,10 @@ func bodyOf(f share.File) record.File {
 	}
 }
 
-// Arrived implements share.Catalog. Bytes that nobody names any more came too
-// late to be stopped, and are looked at again.
+// Arrived implements share.Catalog. What came is counted; what nobody names any
+// more came too late to be stopped, and goes.
 func (l *library) Arrived(_ context.Context, cids []record.CID) error {
-	late := slices.DeleteFunc(slices.Clone(cids), l.names.mentions)
-	if len(late) > 0 {
-		l.touch(late, nil)
-	}
+	l.touch(cids, nil)
 	l.changed.tell()
 	return nil
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"time"
 
 	"boucan/record"
 	"boucan/replica"
@@ -19,6 +20,11 @@ type keeper struct {
 	crowded bool // the record set has no room for what the folder holds
 	away    bool // the folder was away at the last look
 	short   bool // there was no room for all wishes
+	behind  bool // what is newer than some wishes found no room
+	counted bool // what lies here is in the ledger
+
+	planned  time.Time     // when all wishes were looked at last
+	planTook time.Duration // how long that took
 
 	strays   []share.File // see findStrays
 	straysAt uint64
@@ -65,33 +71,17 @@ func (k *keeper) decide(ctx context.Context, cids []record.CID) error {
 		switch {
 		case !k.names.mentions(cid):
 			gone = append(gone, cid)
-		case !k.blobs.Has(cid) && !k.blobs.Refused(cid):
-			missing = append(missing, cid)
+		default:
+			here, err := k.weigh(cid)
+			if err != nil {
+				return err
+			}
+			if !here && !k.blobs.Refused(cid) {
+				missing = append(missing, cid)
+			}
 		}
 	}
 	return errors.Join(k.want(missing), k.forget(ctx, gone))
-}
-
-// want asks for blobs that are not here. They are guests from before the
-// asking on.
-func (k *keeper) want(cids []record.CID) error {
-	if len(cids) == 0 || k.copyNothing {
-		return nil
-	}
-	if err := k.guests.mark(cids...); err != nil {
-		return err
-	}
-	var wanted []share.Wanted
-	for _, cid := range cids {
-		k.names.sizes(cid, func(size uint64, name string, from record.Key) {
-			wanted = append(wanted, share.Wanted{CID: cid, Size: int64(size), Name: name, From: from})
-		})
-	}
-	k.blobs.Want(wanted...)
-	if _, room := k.blobs.Wanting(); room == 0 {
-		k.short = true
-	}
-	return nil
 }
 
 // forget deletes those of the blobs that are guests; no record names them any
@@ -113,7 +103,7 @@ func (k *keeper) forget(ctx context.Context, cids []record.CID) error {
 			k.all = true
 		}
 	}
-	k.blobs.Unwant(cids...)
+	k.unwant(cids)
 	free := func(cid record.CID) bool { return !k.names.mentions(cid) }
 	mine := k.drops.claim(leaving, 0, free)
 	defer k.drops.unclaim(mine)
@@ -122,6 +112,9 @@ func (k *keeper) forget(ctx context.Context, cids []record.CID) error {
 	}
 	if err := k.blobs.Release(ctx, mine...); err != nil {
 		return err
+	}
+	for _, cid := range mine {
+		k.ledger.forget(cid)
 	}
 	k.changed.tell()
 	return k.guests.strike(mine...)
@@ -134,11 +127,8 @@ func (k *keeper) look(ctx context.Context) {
 	if k.away = away; away {
 		return
 	}
-	if wanted, room := k.blobs.Wanting(); k.short && room > wanted/8 {
-		k.short = false
-		if err := k.wantAll(ctx); err != nil {
-			k.failed(ctx, err)
-		}
+	if err := k.wantMore(ctx); err != nil {
+		k.failed(ctx, err)
 	}
 	if k.renew {
 		k.renew, k.crowded = false, false

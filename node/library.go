@@ -48,8 +48,8 @@ type library struct {
 	drops    *drops
 	changed  *broadcast
 	log      *slog.Logger
-
-	copyNothing bool // see Config
+	rules    rules
+	ledger   *ledger
 
 	// offering holds one token while it is looked up whether a file is offered,
 	// and offered.
@@ -75,9 +75,14 @@ func newLibrary(n *Node) (*library, error) {
 	if err != nil {
 		return nil, err
 	}
+	rules, err := n.config.Policy.rules()
+	if err != nil {
+		return nil, err
+	}
 	return &library{
 		key: n.key, clock: n.clock, records: n.records, names: newCatalogue(n.key.Key()),
-		guests: guests{n.db.Table(store.Node)}, withheld: withheld, drops: newDrops(), changed: n.changed, log: n.log, copyNothing: n.config.copyNothing,
+		guests: guests{n.db.Table(store.Node)}, withheld: withheld, drops: newDrops(), changed: n.changed, log: n.log,
+		rules: rules, ledger: newLedger(n.config.Policy),
 		offering: make(chan struct{}, 1), ready: make(chan struct{}, 1), touched: make(map[record.CID]struct{}),
 	}, nil
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"boucan/record"
@@ -197,6 +198,45 @@ func (c *catalogue) sizes(cid record.CID, f func(size uint64, name string, from 
 	for _, s := range list {
 		f(s.size, s.name, s.from)
 	}
+}
+
+// weight is what a blob is said to weigh, in bytes, the smallest that records
+// claim of it, and who offered it first; false where nobody does.
+func (c *catalogue) weight(cid record.CID) (size int64, by record.Key, ok bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var oldest *offer
+	left := maxAuthors
+	c.each(cid, func(e *entry) bool {
+		if oldest == nil || e.first.older(oldest) {
+			oldest = e.first
+		}
+		for o := range e.offers() {
+			if n := int64(o.size); !ok || n < size {
+				size, ok = n, true
+			}
+			if left--; left <= 0 {
+				return false
+			}
+		}
+		return true
+	})
+	if oldest != nil {
+		by = oldest.author.key
+	}
+	return size, by, ok
+}
+
+// anyName reports whether any of up to maxAuthors names of a blob is as ok wants.
+func (c *catalogue) anyName(cid record.CID, ok func(name string) bool) bool {
+	var names []string
+	c.mu.RLock()
+	c.each(cid, func(e *entry) bool {
+		names = append(names, e.first.name())
+		return len(names) < maxAuthors
+	})
+	c.mu.RUnlock()
+	return slices.ContainsFunc(names, ok)
 }
 
 // maxAuthors is how many records are looked at for who offers a blob.

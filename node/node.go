@@ -33,9 +33,6 @@ const (
 	// filesDir and storeDir are the parts of the data folder.
 	filesDir = "files"
 	storeDir = "store"
-	// reserve is the free space that is never eaten: a full disk under a
-	// memory-mapped store kills the process.
-	reserve = 64 << 20
 	// protocolVersion is what announcements say (spec/discovery.md).
 	protocolVersion = "1"
 )
@@ -56,12 +53,12 @@ type Config struct {
 	Port    int     // TCP port for other boxes, 0 for any
 	Profile Profile // zero for the one that suits this machine
 	Scrub   int64   // bytes a second that the scrub reads at most: 0 for the profile's, below 0 for none by itself
+	Policy  Policy  // what is copied, and how much may be kept
 	// Logger hears what happens; nil discards. Addresses are taken out of all
 	// that it is told.
 	Logger *slog.Logger
 
-	system      func() time.Time // the system's clock; nil for the real one
-	copyNothing bool             // a test's box that fetches only what is asked for
+	system func() time.Time // the system's clock; nil for the real one
 }
 
 // Node is one box. Open makes it, Run serves it, and it cannot be used again
@@ -250,7 +247,8 @@ func (n *Node) wire() (err error) {
 		return err
 	}
 	n.blobs, err = share.Open(n.dir, n.db.Table(store.Blobs), blobStreams{streams{n.host, blobProtocol}}, n.library, share.Options{
-		Logger: n.log, Workers: n.config.Profile.HashWorkers, Reserve: reserve, Now: n.clock.Now,
+		Logger: n.log, Workers: n.config.Profile.HashWorkers, Reserve: n.config.Policy.reserve(), Now: n.clock.Now,
+		Admit: n.library.admit,
 		Scrub: n.config.scrubRate(),
 	})
 	if err != nil {

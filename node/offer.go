@@ -28,6 +28,11 @@ func (l *library) drop(ctx context.Context, name string, r io.Reader, note recor
 	}
 	n := l.drops.begin()
 	defer l.drops.end(n)
+	if !fromFolder(note) {
+		p := l.promise(ctx, r)
+		defer p.end()
+		r = p
+	}
 	d, err := l.blobs.Drop(ctx, name, r)
 	if err != nil {
 		return dropped{}, err
@@ -48,6 +53,9 @@ func (l *library) drop(ctx context.Context, name string, r io.Reader, note recor
 	undo, err := l.list(ctx, d, note, secret)
 	if err != nil {
 		return dropped{}, errors.Join(err, l.dropBack(ctx, n, d))
+	}
+	if !fromFolder(note) && !l.operators(d.CID) {
+		l.ledger.settle(d.CID, d.Size, l.key.Key(), classDrop, d.Modified)
 	}
 	return dropped{d, undo}, nil
 }

@@ -12,7 +12,7 @@ import (
 // guests without a record are deleted, bytes that are missing are asked for, and
 // files that nothing offers and that are no guests are found.
 func (k *keeper) settle(ctx context.Context) error {
-	return errors.Join(k.sweepGuests(ctx), k.wantAll(ctx), k.findStrays(ctx))
+	return errors.Join(k.sweepGuests(ctx), k.lookThrough(ctx), k.wantAll(ctx))
 }
 
 func (k *keeper) sweepGuests(ctx context.Context) error {
@@ -39,64 +39,61 @@ func (k *keeper) sweepGuests(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// wantAll asks for every blob that is listed and not here.
-func (k *keeper) wantAll(ctx context.Context) (err error) {
-	var missing []record.CID
-	flush := func() {
-		err = k.want(missing)
-		missing = missing[:0]
-	}
-	k.names.all(func(r *row) bool {
-		if !k.blobs.Has(r.cid) && !k.blobs.Refused(r.cid) {
-			missing = append(missing, r.cid)
-		}
-		if len(missing) == guestBatch {
-			flush()
-		}
-		return err == nil && ctx.Err() == nil && !k.short
-	})
-	if err == nil && ctx.Err() == nil {
-		flush()
-	}
-	return errors.Join(err, ctx.Err())
-}
-
-// findStrays looks for files that are the operator's and that this node does
-// not offer: a crash came between the file and its record, or the record ran
-// out while the box was off. A drop looks the same until it has its record, so
-// they are not judged before every drop that is under way now has ended.
-func (k *keeper) findStrays(ctx context.Context) error {
+// lookThrough goes through all that lies here: it counts what is kept for others,
+// and finds files that are the operator's and that this node does not offer. A
+// crash came between the file and its record, or the record ran out while the box
+// was off. A drop looks the same until it has its record, so such strays are not
+// judged before every drop that is under way now has ended.
+func (k *keeper) lookThrough(ctx context.Context) error {
 	var strays []share.File
 	var bad error
+	seen := make(map[record.CID]struct{})
 	files, end := k.blobs.Files()
 	for f := range files {
-		stray, err := k.isStray(f)
+		kept, stray, err := k.kindOf(f)
 		if err != nil || ctx.Err() != nil {
 			bad = errors.Join(err, ctx.Err())
 			break
 		}
-		if stray {
-			strays = append(strays, f)
+		if kept {
+			seen[f.CID] = struct{}{}
+			k.enter(f)
 		}
-		if len(strays) == maxStrays {
+		if stray && len(strays) < maxStrays {
+			strays = append(strays, f)
+		} else if stray {
 			k.all = true // the rest comes with another look
-			break
 		}
 	}
 	k.strays, k.straysAt = strays, k.drops.now()
-	return errors.Join(bad, end())
+	if err := errors.Join(bad, end()); err != nil {
+		return err
+	}
+	gone := k.ledger.list(func(cid record.CID, s stake) bool {
+		_, ok := seen[cid]
+		return !ok && s.state == stakeHere
+	})
+	for _, cid := range gone { // unless it came since
+		if _, err := k.weigh(cid); err != nil {
+			return err
+		}
+	}
+	k.counted = true
+	return nil
 }
 
 // maxStrays is how many strays are remembered.
 const maxStrays = 4096
 
-func (k *keeper) isStray(f share.File) (bool, error) {
+// kindOf reports whether a file is kept for others, or is the operator's and not
+// offered.
+func (k *keeper) kindOf(f share.File) (kept, stray bool, err error) {
 	mine, _ := k.names.own(f.CID)
-	if operatorOffers(mine) || !k.mayOffer(bodyOf(f)) {
-		return false, nil
+	if operatorOffers(mine) {
+		return false, false, nil
 	}
 	guest, err := k.guests.has(f.CID)
-	return !guest, err
+	return guest, !guest && k.mayOffer(bodyOf(f)), err
 }
 
 // offerStrays offers what findStrays found, as if it had just appeared.
@@ -106,7 +103,7 @@ func (k *keeper) offerStrays(ctx context.Context) error {
 	}
 	var still []share.File
 	for _, f := range k.strays {
-		stray, err := k.isStray(f)
+		_, stray, err := k.kindOf(f)
 		if err != nil {
 			return err
 		}

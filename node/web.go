@@ -104,7 +104,7 @@ func (f files) Drop(ctx context.Context, name string, r io.Reader, o webui.DropO
 		return webui.Dropped{}, webui.ErrAway
 	case o.Size > record.MaxBlob:
 		return webui.Dropped{}, webui.ErrTooLarge
-	case o.Size > usage.Free-usage.Reserve:
+	case !f.n.library.fits(o.Size):
 		return webui.Dropped{}, webui.ErrFull
 	}
 	note := record.File{MediaType: mediaType(name)}
@@ -317,7 +317,11 @@ func (b box) Actions() []webui.Action {
 
 func (b box) Usage() webui.Usage {
 	u := b.n.blobs.Usage()
-	return webui.Usage{Files: u.Files, Bytes: u.Bytes, Free: u.Free, Total: u.Total, Reserve: u.Reserve, Away: u.Away}
+	s := b.n.library.space()
+	return webui.Usage{
+		Files: u.Files, Bytes: u.Bytes, Total: u.Total, Away: u.Away,
+		Room: b.n.library.ledger.roomForDrop(s), Stopped: b.n.library.ledger.limit(s) == limitDisk,
+	}
 }
 
 func (b box) Transfers() []webui.Transfer {

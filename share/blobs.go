@@ -115,6 +115,7 @@ type Usage struct {
 	Damaged int   // held back because they do not read as they were stored, see Damages
 	Free    int64 // bytes the file system has left, the reserve included
 	Total   int64 // bytes of the file system
+	Landing int64 // bytes that blobs on their way here have taken of the file system
 	Reserve int64 // bytes never eaten
 	Away    bool  // the folder is not there or is another one
 }
@@ -126,6 +127,11 @@ type Options struct {
 	Reserve int64            // bytes of free space that are never eaten
 	Now     func() time.Time // nil for time.Now
 	Scrub   int64            // bytes a second that a scrub reads at most; 0 where only StartScrub begins one
+	// Admit is asked before a blob of several chunks begins to land, with its
+	// true size in bytes. What it fails with ends the attempt; wrapping ErrFull
+	// it says that there is no room. It must not block and may be called from
+	// many goroutines. nil admits all.
+	Admit func(cid record.CID, size int64) error
 }
 
 // Blobs is the store of blobs. Its methods may be called from many goroutines.
@@ -141,6 +147,7 @@ type Blobs struct {
 	committer committer
 	writing   atomic.Int64 // bytes that are about to be written
 	promised  atomic.Int64 // bytes that landings will still write
+	landing   atomic.Int64 // bytes of the blobs that are landing
 	hints     hints
 	suspects  suspects
 	confirmed atomic.Bool  // Confirm was called, and no look has been since
@@ -268,6 +275,19 @@ func (b *Blobs) Path(cid record.CID) (string, bool) {
 	return string(v), err == nil && ok
 }
 
+// Lookup is the file that holds the bytes, as the index knows it; one of them
+// where there are several.
+func (b *Blobs) Lookup(cid record.CID) (File, bool) {
+	if !b.dir.Present() {
+		return File{}, false
+	}
+	path, k, ok, err := b.find(cid)
+	if err != nil || !ok {
+		return File{}, false
+	}
+	return k.file(path), true
+}
+
 // Open opens the bytes for reading. It fails with ErrNotHere where they are
 // not, with ErrChanged where the file was written or replaced by hand since it
 // was indexed; then it will be looked at again soon. The file is a plain
@@ -324,6 +344,7 @@ func (b *Blobs) Refused(cid record.CID) bool {
 func (b *Blobs) Usage() Usage {
 	t := b.readTally()
 	u := Usage{Files: int(t.files), Bytes: t.bytes, Missing: int(t.held - t.damaged), Damaged: int(t.damaged), Reserve: b.o.Reserve, Away: !b.dir.Present()}
+	u.Landing = max(0, b.landing.Load()-b.promised.Load())
 	if space, err := b.dir.Space(); err == nil {
 		u.Free, u.Total = space.Free, space.Total
 	}

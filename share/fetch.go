@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -187,6 +188,20 @@ func (b *Blobs) Wanting() (blobs, room int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.q.wishes), maxWanted - len(t.q.wishes)
+}
+
+// Underway reports whether a blob is wanted or read while it comes, or whether a
+// part of it has landed.
+func (b *Blobs) Underway(cid record.CID) bool {
+	t := b.transfers
+	t.mu.Lock()
+	busy := t.q.wishes[cid] != nil || t.pulls[cid] != nil
+	t.mu.Unlock()
+	if busy || cid.Codec() == record.CodecRaw {
+		return busy
+	}
+	partial, err := b.partials()
+	return err != nil || slices.Contains(partial, cid)
 }
 
 // forget takes a wish out for good. t.mu is held.

@@ -81,11 +81,18 @@ func (b *Blobs) startLanding(w Wanted, m Manifest) (*landing, error) {
 	} else if ok {
 		return nil, errHere
 	}
+	if b.o.Admit != nil {
+		if err := b.o.Admit(m.CID, m.Size); err != nil {
+			return nil, fmt.Errorf("begin landing: %w", err)
+		}
+	}
 	if !b.landings.begin(m.CID) {
 		return nil, errLanding
 	}
+	b.landing.Add(m.Size)
 	l := &landing{b: b, w: w, m: m, bits: make([]byte, (m.Chunks()+7)/8)}
 	if err := l.open(); err != nil {
+		b.landing.Add(-m.Size)
 		b.landings.end(m.CID)
 		return nil, fmt.Errorf("begin landing: %w", err)
 	}
@@ -357,6 +364,7 @@ func (l *landing) end() {
 		l.ended = true
 		l.b.promised.Add(-l.promised)
 		l.promised = 0
+		l.b.landing.Add(-l.m.Size)
 		l.b.landings.end(l.m.CID)
 	}
 }

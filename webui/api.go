@@ -113,6 +113,8 @@ type (
 		Room  int64 `json:"room"` // bytes that may still be dropped
 		Total int64 `json:"total"`
 		Away  bool  `json:"away"`
+		// Stopped says that nothing more is copied, because the disk is nearly full.
+		Stopped bool `json:"stopped"`
 	}
 	apiLimits struct {
 		File    int64 `json:"file"`    // bytes
@@ -126,7 +128,7 @@ func (s *Server) apiBox(w http.ResponseWriter, r *http.Request) {
 	self, usage := s.box.Self(), s.box.Usage()
 	out := apiBoxJSON{
 		ID: self.ID.String(), Name: self.Name, URL: self.URL, Software: self.Software,
-		Usage:     apiUsage{Files: usage.Files, Bytes: usage.Bytes, Room: usage.Room(), Total: usage.Total, Away: usage.Away},
+		Usage:     apiUsage{Files: usage.Files, Bytes: usage.Bytes, Room: usage.Room, Total: usage.Total, Away: usage.Away, Stopped: usage.Stopped},
 		Limits:    apiLimits{File: record.MaxBlob, Name: record.MaxName, Message: record.MaxMessage, Nick: record.MaxNick},
 		Transfers: []apiTransfer{},
 	}

@@ -165,7 +165,7 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 	v := homeView{
 		frame: s.frame(r, s.languages.of(r)), Search: q.Text, Total: page.Total,
 		Room: lobby, Nick: record.CleanLine(cut(r.URL.Query().Get("nick"), 4*record.MaxNick), record.MaxNick), Once: newOnce(),
-		Usage: usage, Full: usage.Room() == 0,
+		Usage: usage, Full: usage.Room == 0,
 		MaxFile: record.MaxBlob, MaxText: record.MaxMessage, MaxNick: record.MaxNick,
 	}
 	v.addPages(page, q)

@@ -215,14 +215,18 @@ func TestAPIListsAreTagged(t *testing.T) {
 
 func TestAPIBoxAndPeers(t *testing.T) {
 	s := start(t, webui.Options{})
-	s.SetUsage(webui.Usage{Free: 100, Reserve: 30, Total: 1000})
+	s.SetUsage(webui.Usage{Room: 70, Total: 1000})
 	s.SetPeers(webui.Peer{ID: membox.Key(2), Connected: true, Files: 4, LastSeen: time.UnixMilli(1)}, webui.Peer{ID: membox.Key(3), Name: "B"})
 	s.Add(webui.File{ID: membox.ID(), CID: membox.CID(1), Name: "x", Size: 10, Landed: 5})
 	s.get(t, "/api/v1/box").wants(t, 200, `"name":"Le Radeau"`, `"room":70`, `"landed":5`, `"message":4000`)
 	s.get(t, "/api/v1/peers").wants(t, 200, `"name":"`+membox.Key(2).Short()+`"`, `"lastSeen":"1970-01-01T00:00:00.001Z"`, `"name":"B"`)
-	s.SetUsage(webui.Usage{Free: 10, Reserve: 30})
+	s.get(t, "/").wants(t, 200).lacks(t, "nearly full")
+	s.SetUsage(webui.Usage{Room: 70, Stopped: true})
+	s.get(t, "/").wants(t, 200, "nearly full", `name="file"`)
+	s.get(t, "/api/v1/box").wants(t, 200, `"stopped":true`)
+	s.SetUsage(webui.Usage{})
 	s.get(t, "/").wants(t, 200, "no room left").lacks(t, `name="file"`)
-	s.SetUsage(webui.Usage{Free: 100, Away: true})
+	s.SetUsage(webui.Usage{Away: true})
 	s.get(t, "/").wants(t, 200, "unplugged").lacks(t, `name="file"`)
 }
 

@@ -225,19 +225,14 @@ type Peer struct {
 	Files     int       // how many it says it offers
 }
 
-// Usage is how much is kept and how much more may be, in bytes.
+// Usage is how much is kept and how much more may be.
 type Usage struct {
-	Files                       int
-	Bytes, Free, Total, Reserve int64
-	Away                        bool // the storage was pulled out
-}
-
-// Room is how many bytes may still be dropped.
-func (u Usage) Room() int64 {
-	if u.Away {
-		return 0
-	}
-	return max(0, u.Free-u.Reserve)
+	Files   int
+	Bytes   int64 // of the files
+	Total   int64 // bytes of the file system
+	Room    int64 // bytes that may still be dropped
+	Away    bool  // the storage was pulled out; Room is 0 then
+	Stopped bool  // the disk is so full that nothing more is copied from other boxes
 }
 
 // Transfer is one file on its way here.

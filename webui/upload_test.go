@@ -145,7 +145,7 @@ func TestFormFileLimit(t *testing.T) {
 
 func TestRefusedDrops(t *testing.T) {
 	s := start(t, webui.Options{})
-	s.SetUsage(webui.Usage{Free: 1000, Reserve: 500, Total: 2000})
+	s.SetUsage(webui.Usage{Room: 500, Total: 2000})
 	big, small := strings.Repeat("x", 501), strings.Repeat("y", 500)
 	s.drop(t, wantJSON, formFile{"file", "big", big}, formFile{"file", "small", small}).wants(t, 200, `"problem":"full"`, `"state":"saved"`)
 	s.drop(t, wantJSON, formFile{"file", "big", big}).wants(t, 507, `"problem":"full"`)
@@ -153,7 +153,7 @@ func TestRefusedDrops(t *testing.T) {
 	s.get(t, to).wants(t, 200, "Nothing was saved", "no room left")
 	s.do(t, "POST", "/api/v1/files?name=big", strings.NewReader(big)).wants(t, 507, `"code":"full"`)
 	s.do(t, "POST", "/api/v1/files?name=big", struct{ io.Reader }{strings.NewReader(big)}).wants(t, 507) // chunked: no size said
-	s.SetUsage(webui.Usage{Free: 1 << 30, Away: true})
+	s.SetUsage(webui.Usage{Away: true})
 	s.drop(t, wantJSON, formFile{"file", "x", "x"}).wants(t, 503, `"problem":"away"`)
 	s.do(t, "POST", "/api/v1/files?name=x", strings.NewReader("x")).wants(t, 503, `"code":"away"`)
 	s.Fail(webui.ErrTooLarge)
@@ -263,7 +263,7 @@ func TestUploadPlacesAreLimited(t *testing.T) {
 
 func TestWaitingClientIsRefusedBeforeItSends(t *testing.T) {
 	s := start(t, webui.Options{})
-	s.SetUsage(webui.Usage{Free: 10})
+	s.SetUsage(webui.Usage{Room: 10})
 	conn, err := net.Dial("tcp", s.http.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)

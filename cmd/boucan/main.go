@@ -48,6 +48,8 @@ type globals struct {
 	Port    uint16 `help:"TCP port for other boxes; another is taken where it is in use." default:"9472" env:"BOUCAN_PORT"`
 	Scrub   rate   `help:"How fast the files are read once a month to find damage: bytes a second, as in 500K or 4M, off for not by itself, auto by the profile." placeholder:"RATE" default:"auto" env:"BOUCAN_SCRUB"`
 	Verbose bool   `short:"v" help:"Log what happens in detail." env:"BOUCAN_VERBOSE"`
+
+	policyFlags
 }
 
 // cli is the whole command line; kong reads the tags.
@@ -68,6 +70,7 @@ type cli struct {
 	Trust   trustCmd   `cmd:"" help:"Let another box's removals count here, or list those that do."`
 	Untrust untrustCmd `cmd:"" help:"End that."`
 	Actions actionsCmd `cmd:"" help:"Show what this box's operator removed and blocked."`
+	Policy  policyCmd  `cmd:"" help:"Say what is copied and kept here, and how much room it takes."`
 	Confirm confirmCmd `cmd:"" help:"Say that what lies in the shared folder now is right."`
 	Scrub   scrubCmd   `cmd:"" help:"Tell of damaged files, and how far the reading of all files is."`
 	Chat    chatCmd    `cmd:"" help:"Send a message, or follow a room."`

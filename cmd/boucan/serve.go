@@ -29,10 +29,15 @@ func (c *serveCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+	policy, err := s.policy()
+	if err != nil {
+		return err
+	}
 	// Whoever reads the output may go away; the box stays.
 	signal.Ignore(syscall.SIGPIPE)
 	defer profileCPU()()
 	config := node.Config{Data: dir, HTTP: s.HTTP, Name: s.Name, Port: int(s.Port), Profile: profile, Scrub: int64(s.Scrub), Logger: s.logger()}
+	config.Policy = policy
 	for {
 		n, err := node.Open(config)
 		if err != nil {

@@ -62,7 +62,7 @@ type event struct {
 func New(dir string) *Box {
 	b := &Box{dir: dir, listeners: make(map[int]*listener), once: make(map[string]webui.Message), undos: make(map[record.UndoCode]record.ID)}
 	b.self = webui.Self{ID: Key(1), Name: "Le Radeau", URL: "http://100.64.0.1/", Software: "boucan 0.2"}
-	b.usage = webui.Usage{Free: 64 << 30, Total: 128 << 30, Reserve: 1 << 30}
+	b.usage = webui.Usage{Room: 63 << 30, Total: 128 << 30}
 	return b
 }
 
@@ -171,7 +171,7 @@ func (b *Box) Drop(ctx context.Context, name string, r io.Reader, o webui.DropOp
 		return webui.Dropped{}, fail
 	case usage.Away:
 		return webui.Dropped{}, webui.ErrAway
-	case o.Size > usage.Room():
+	case o.Size > usage.Room:
 		return webui.Dropped{}, webui.ErrFull
 	}
 	f, err := os.CreateTemp(b.dir, "part-*")
@@ -181,11 +181,11 @@ func (b *Box) Drop(ctx context.Context, name string, r io.Reader, o webui.DropOp
 	defer os.Remove(f.Name())
 	defer f.Close()
 	h := sha256.New()
-	n, err := io.Copy(io.MultiWriter(f, h), io.LimitReader(r, usage.Room()+1))
+	n, err := io.Copy(io.MultiWriter(f, h), io.LimitReader(r, usage.Room+1))
 	if err != nil {
 		return webui.Dropped{}, fmt.Errorf("drop: %w", err)
 	}
-	if n > usage.Room() {
+	if n > usage.Room {
 		return webui.Dropped{}, fmt.Errorf("drop: %w", webui.ErrFull)
 	}
 	cid := record.NewCID(record.CodecRaw, [32]byte(h.Sum(nil)))

@@ -1,0 +1,432 @@
+package node
+
+import (
+	"math"
+	"sync"
+	"time"
+
+	"boucan/record"
+)
+
+// ledger counts what this box keeps, and has promised to keep, for others: what
+// visitors dropped, what is pinned, and copies. Nothing comes in that was not
+// entered here first, so that quota and reserve hold whatever comes at the same
+// time. It costs about 100 bytes of memory a blob. It does no I/O. Safe for
+// concurrent use.
+type ledger struct {
+	policy Policy
+
+	mu       sync.Mutex // guards what follows
+	blobs    map[record.CID]stake
+	accounts map[record.Key]*account
+	here     [classes]int64 // bytes that lie here
+	count    [classes]int   // blobs that do
+	coming   int64          // bytes entered for what is on its way, drops aside
+	copying  int64          // those of coming that will be copies
+	dropping int64          // bytes promised to drops under way
+	written  int64          // those of dropping that are on the disk already
+	least    int64          // of what found no room at the last look, the smallest; 0 for none
+	roomThen int64          // room for copies at that look
+	full     bool           // there was no room for all copies that are wanted
+}
+
+// class is for whom bytes are kept.
+type class uint8
+
+const (
+	classCopy   class = iota // others have them too, and this box may let go of them
+	classPinned              // the operator wants them here
+	classDrop                // visitors dropped them here
+	classes
+)
+
+// stake is what one blob takes.
+type stake struct {
+	size  int64
+	by    *account // whose share a copy is taken from
+	since uint32   // when it came or was entered, Unix seconds
+	class class
+	state stakeState
+}
+
+type stakeState uint8
+
+const (
+	stakeHere  stakeState = iota
+	stakeWish             // the keeper wants it
+	stakeAsked            // somebody asked for it
+)
+
+// account is what copies of one author's files take, in bytes.
+type account struct {
+	key   record.Key
+	bytes int64
+	blobs int
+}
+
+// space is what the disk says at some moment.
+type space struct {
+	room  int64 // bytes it takes above the reserve, those that landings have taken already included
+	total int64 // bytes of the file system
+}
+
+func newLedger(p Policy) *ledger {
+	return &ledger{policy: p, blobs: make(map[record.CID]stake), accounts: make(map[record.Key]*account)}
+}
+
+// set enters a stake in the place of the one there was; mu is held.
+func (g *ledger) set(cid record.CID, s stake, by record.Key) {
+	g.unset(cid)
+	s.by = g.accounts[by]
+	if s.by == nil {
+		s.by = &account{key: by}
+		g.accounts[by] = s.by
+	}
+	s.by.blobs++
+	g.add(s, 1)
+	g.blobs[cid] = s
+}
+
+// unset takes a stake out; mu is held.
+func (g *ledger) unset(cid record.CID) {
+	s, ok := g.blobs[cid]
+	if !ok {
+		return
+	}
+	delete(g.blobs, cid)
+	g.add(s, -1)
+	if s.by.blobs--; s.by.blobs == 0 {
+		delete(g.accounts, s.by.key)
+	}
+}
+
+func (g *ledger) add(s stake, times int64) {
+	if s.state == stakeHere {
+		g.here[s.class] += times * s.size
+		g.count[s.class] += int(times)
+	} else {
+		g.coming += times * s.size
+	}
+	if s.class == classCopy {
+		s.by.bytes += times * s.size
+		if s.state != stakeHere {
+			g.copying += times * s.size
+		}
+	}
+}
+
+// total is all that is kept or promised; mu is held.
+func (g *ledger) total() int64 {
+	sum := g.coming + g.dropping
+	for _, n := range g.here {
+		sum += n
+	}
+	return sum
+}
+
+// room is how many bytes more may come, for whatever goes before copies;
+// roomForCopies is what copies may take of it. Both may be negative. mu is held.
+func (g *ledger) room(s space) int64 {
+	r := s.room - g.coming - (g.dropping - g.written)
+	if q := g.policy.Quota; q > 0 {
+		r = min(r, q-g.total())
+	}
+	return r
+}
+
+func (g *ledger) roomForCopies(s space) int64 {
+	r := s.room - margin(s.total) - g.coming - (g.dropping - g.written)
+	if q := g.policy.Quota; q > 0 {
+		r = min(r, q-margin(q)-g.total())
+	}
+	if m := g.policy.Mirror; m > 0 {
+		r = min(r, int64(m)-g.here[classCopy]-g.copying)
+	}
+	return r
+}
+
+// refusal is why a blob is not copied.
+type refusal string
+
+// The refusals. They are what people read.
+const (
+	refusedExcluded refusal = "excluded"          // by a pattern
+	refusedNone     refusal = "not mirrored"      // nothing is copied
+	refusedLarge    refusal = "too large"         // it would not fit into an empty box
+	refusedRoom     refusal = "no room"           // quota, mirror or disk
+	refusedShare    refusal = "share of this box" // its author has had what one author may have
+	refusedByHand   refusal = "removed by hand"
+	refusedNobody   refusal = "nobody near has it"
+)
+
+// authorShare is how many times what is left free for copies the copies of one
+// author may take. One author alone gets three quarters of the room, the next
+// three quarters of what is left, and so on: nobody fills the box, and little lies
+// idle where few need it.
+const authorShare = 3
+
+// judge is why a copy of so many bytes may not be begun now, "" where it may. mu
+// is held.
+func (g *ledger) judge(size int64, by record.Key, s space) refusal {
+	room := g.roomForCopies(s)
+	if size > room {
+		most := s.total - g.policy.reserve() - margin(s.total)
+		if q := g.policy.Quota; q > 0 {
+			most = min(most, q-margin(q))
+		}
+		if m := g.policy.Mirror; m > 0 {
+			most = min(most, int64(m))
+		}
+		if size > most {
+			return refusedLarge
+		}
+		return refusedRoom
+	}
+	var had int64
+	if a := g.accounts[by]; a != nil {
+		had = a.bytes
+	}
+	if had+size > authorShare*(room-size) {
+		return refusedShare
+	}
+	return ""
+}
+
+// wish enters a blob that the keeper wants, or says why not. One that is entered
+// stays so.
+func (g *ledger) wish(cid record.CID, size int64, by record.Key, c class, s space, now time.Time) refusal {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if old, ok := g.blobs[cid]; ok && old.class == c {
+		if old.state == stakeAsked {
+			old.state = stakeWish
+			g.blobs[cid] = old
+		}
+		return ""
+	}
+	g.unset(cid)
+	if c == classCopy {
+		if why := g.judge(size, by, s); why != "" {
+			if why != refusedLarge {
+				g.short(size)
+				g.full = g.full || why == refusedRoom
+			}
+			return why
+		}
+	} else if size > g.room(s) {
+		g.short(size)
+		g.full = true
+		return refusedRoom
+	}
+	g.set(cid, stake{size: size, since: seconds(now), class: c, state: stakeWish}, by)
+	return ""
+}
+
+// short notes that something found no room; mu is held.
+func (g *ledger) short(size int64) {
+	if g.least == 0 || size < g.least {
+		g.least = max(size, 1)
+	}
+}
+
+// missed notes that wishes were given up that could be fulfilled with so much
+// room.
+func (g *ledger) missed(size int64) {
+	if size <= 0 {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.short(size)
+	g.full = true
+}
+
+// roomForDrop is how many bytes a drop may have at most.
+func (g *ledger) roomForDrop(s space) int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return max(0, g.room(s)+g.copying)
+}
+
+// ask enters a blob that somebody asked for, and reports whether there is room.
+func (g *ledger) ask(cid record.CID, size int64, by record.Key, s space, now time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if old, ok := g.blobs[cid]; ok {
+		old.since = seconds(now)
+		g.blobs[cid] = old
+		return true
+	}
+	if size > g.room(s) {
+		return false
+	}
+	g.set(cid, stake{size: size, since: seconds(now), class: classCopy, state: stakeAsked}, by)
+	return true
+}
+
+// admit corrects the size of what is about to land, and reports whether it fits.
+func (g *ledger) admit(cid record.CID, size int64, by record.Key, s space, now time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	old, ok := g.blobs[cid]
+	if ok && old.size == size {
+		return true
+	}
+	if ok {
+		by = old.by.key
+		g.unset(cid)
+	} else {
+		old = stake{class: classCopy, state: stakeAsked, since: seconds(now)}
+	}
+	if size > g.room(s) {
+		return false
+	}
+	old.size = size
+	g.set(cid, old, by)
+	return true
+}
+
+// settle enters what is known to lie here; forget takes out what does not, and
+// is not on its way.
+func (g *ledger) settle(cid record.CID, size int64, by record.Key, c class, since time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if old, ok := g.blobs[cid]; ok && old.state == stakeHere && old.size == size && old.class == c && old.by.key == by {
+		return
+	}
+	g.set(cid, stake{size: size, since: seconds(since), class: c, state: stakeHere}, by)
+}
+
+func (g *ledger) forget(cid record.CID) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.unset(cid)
+}
+
+// known returns what is entered of a blob.
+func (g *ledger) known(cid record.CID) (stake, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s, ok := g.blobs[cid]
+	return s, ok
+}
+
+// list returns the blobs for which keep holds.
+func (g *ledger) list(keep func(record.CID, stake) bool) []record.CID {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var cids []record.CID
+	for cid, s := range g.blobs {
+		if keep(cid, s) {
+			cids = append(cids, cid)
+		}
+	}
+	return cids
+}
+
+// begin promises room to a drop and reports whether there is that much. more is
+// for one that has been promised some; wrote says how much of it is on the disk,
+// and end gives it all back.
+func (g *ledger) begin(size int64, s space) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if size > g.room(s) {
+		return false
+	}
+	g.dropping += size
+	return true
+}
+
+func (g *ledger) wrote(size int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.written += size
+}
+
+func (g *ledger) end(promised, written int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.dropping -= promised
+	g.written -= written
+}
+
+// lacking is how many bytes have to go before so many more may come, 0 or less
+// for none.
+func (g *ledger) lacking(size int64, s space) int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return size - g.room(s)
+}
+
+// surplus is how many bytes of copies are to go so that what is not a copy finds
+// room at once again, 0 for none. It is none until half of the margin is used.
+func (g *ledger) surplus(s space) int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var most int64
+	over := func(room, margin int64) {
+		if room < margin/2 {
+			most = max(most, margin-room)
+		}
+	}
+	over(s.room-g.coming-(g.dropping-g.written), margin(s.total))
+	if q := g.policy.Quota; q > 0 {
+		over(q-g.total(), margin(q))
+	}
+	if m := g.policy.Mirror; m > 0 {
+		most = max(most, g.here[classCopy]+g.copying-int64(m))
+	}
+	return most
+}
+
+// roomAgain reports whether something that found no room may find some now.
+func (g *ledger) roomAgain(s space) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.least == 0 {
+		return false
+	}
+	room := g.roomForCopies(s)
+	return room >= g.least && room-g.roomThen >= min(g.least, 1<<20)
+}
+
+// looking is called before a look at all that is wanted, looked after it.
+func (g *ledger) looking() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.least, g.full = 0, false
+}
+
+func (g *ledger) looked(s space) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.roomThen = g.roomForCopies(s)
+}
+
+// limit names what keeps copies from coming, "" where something has room.
+func (g *ledger) limit(s space) string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	room := g.roomForCopies(s)
+	if !g.full && room > 0 {
+		return ""
+	}
+	q, m := g.policy.Quota, int64(g.policy.Mirror)
+	switch {
+	case m > 0 && room == m-g.here[classCopy]-g.copying:
+		return limitMirror
+	case q > 0 && room == q-margin(q)-g.total():
+		return limitQuota
+	}
+	return limitDisk
+}
+
+// What keeps copies from coming.
+const (
+	limitMirror = "mirror"
+	limitQuota  = "quota"
+	limitDisk   = "disk"
+)
+
+// seconds is a time in a stake.
+func seconds(t time.Time) uint32 { return uint32(min(max(t.Unix(), 0), math.MaxUint32)) }
