@@ -102,6 +102,16 @@ func (c *Client) Policy(ctx context.Context) (Policy, error) {
 	return ask[Policy](ctx, c, "/v1/policy", nil)
 }
 
+// Pin has a file kept, and fetched if need be; Unpin takes that back.
+func (c *Client) Pin(ctx context.Context, ref string) (File, error) {
+	return decode[File](c.do(ctx, http.MethodPost, "/v1/pin", url.Values{"ref": {ref}}, nil))
+}
+
+// Unpin is the opposite of Pin.
+func (c *Client) Unpin(ctx context.Context, ref string) (File, error) {
+	return decode[File](c.do(ctx, http.MethodPost, "/v1/unpin", url.Values{"ref": {ref}}, nil))
+}
+
 // Lookup finds one file by CID or name.
 func (c *Client) Lookup(ctx context.Context, ref string) (File, error) {
 	return ask[File](ctx, c, "/v1/file", url.Values{"ref": {ref}})

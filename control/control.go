@@ -68,6 +68,8 @@ type File struct {
 	Here        bool      `json:"here"`              // whether all its bytes lie on this node
 	Landed      uint64    `json:"landed"`            // bytes of it that lie here
 	Damaged     bool      `json:"damaged,omitempty"` // it lies here and does not read as it was stored
+	Pinned      bool      `json:"pinned,omitempty"`  // whether the operator wants it here whatever the policy says
+	Why         string    `json:"why,omitempty"`     // why it is not here, where it is not on its way
 	MediaType   string    `json:"type,omitempty"`
 	Description string    `json:"description,omitempty"`
 	Created     time.Time `json:"created"`
@@ -83,13 +85,23 @@ type Policy struct {
 	Reserve int64    `json:"reserve"`
 	Own     Kept     `json:"own"`    // the operator's files
 	Drops   Kept     `json:"drops"`  // what visitors dropped here
+	Pinned  Kept     `json:"pinned"` // of others' files, because the operator wants them
 	Copies  Kept     `json:"copies"` // of others' files
+	Next    []Next   `json:"next"`   // the copies that would be let go of first
 	Coming  int64    `json:"coming"` // promised to what is on its way
 	Free    int64    `json:"free"`   // on the disk, the reserve included
 	Room    int64    `json:"room"`   // that a drop may take at most
 	// Full names what keeps further copies from coming: "mirror", "quota" or
 	// "disk"; empty where nothing does.
 	Full string `json:"full"`
+}
+
+// Next is a copy that a node lets go of when it needs room and another box has it.
+type Next struct {
+	Name  string    `json:"name"`
+	CID   string    `json:"cid"`
+	Size  int64     `json:"size"`
+	Since time.Time `json:"since"` // when it came here
 }
 
 // Kept is how much of one kind lies on a node.
@@ -169,6 +181,11 @@ type Node interface {
 	Files(ctx context.Context, query string, each func(File) error) error
 	Peers() []Peer
 	Policy() Policy
+	// Pin has a file kept here, and fetched if need be, for as long as a record
+	// names it. It is durable on return. Unpin takes that back. Both find it by
+	// CID or name, and fail with ErrNotFound.
+	Pin(ctx context.Context, ref string) (File, error)
+	Unpin(ctx context.Context, ref string) (File, error)
 	// Add offers the bytes of r under name and returns when they are durable
 	// and listed. modified may be zero.
 	Add(ctx context.Context, name string, modified time.Time, r io.Reader) (Added, error)

@@ -110,6 +110,14 @@ func (n *memoryNode) Policy() control.Policy {
 	return control.Policy{Mirror: "1000", Exclude: []string{"*.iso"}, Copies: control.Kept{Files: 2, Bytes: 900}, Full: "mirror"}
 }
 
+func (n *memoryNode) Pin(_ context.Context, ref string) (control.File, error) {
+	f, err := n.Lookup(ref)
+	f.Pinned = true
+	return f, err
+}
+
+func (n *memoryNode) Unpin(_ context.Context, ref string) (control.File, error) { return n.Lookup(ref) }
+
 func (n *memoryNode) Confirm(context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()

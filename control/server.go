@@ -149,6 +149,8 @@ func (s *Server) handler(soft context.Context) http.Handler {
 	mux.HandleFunc("GET /v1/id", func(w http.ResponseWriter, r *http.Request) { reply(w, s.node.Identity()) })
 	mux.HandleFunc("GET /v1/peers", func(w http.ResponseWriter, r *http.Request) { reply(w, s.node.Peers()) })
 	mux.HandleFunc("GET /v1/policy", func(w http.ResponseWriter, r *http.Request) { reply(w, s.node.Policy()) })
+	mux.HandleFunc("POST /v1/pin", s.about(s.node.Pin))
+	mux.HandleFunc("POST /v1/unpin", s.about(s.node.Unpin))
 	mux.HandleFunc("GET /v1/files", s.files)
 	mux.HandleFunc("POST /v1/files", s.add)
 	mux.HandleFunc("GET /v1/file", s.lookup)
@@ -273,6 +275,22 @@ func (s *Server) lookup(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply(w, f)
+}
+
+// about answers a request that does something with one file.
+func (s *Server) about(do func(ctx context.Context, ref string) (File, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ref, ok := query(w, r, "ref")
+		if !ok {
+			return
+		}
+		f, err := do(r.Context(), ref)
+		if err != nil {
+			refuse(w, status(err), err)
+			return
+		}
+		reply(w, f)
+	}
 }
 
 func (s *Server) get(w http.ResponseWriter, r *http.Request) {

@@ -38,7 +38,15 @@ func (l *library) Vanished(ctx context.Context, files []share.File) error {
 					return err
 				}
 				gone = append(gone, mine...)
-				if others {
+				left, err := l.leaving.has(f.CID)
+				switch {
+				case err != nil:
+					return err
+				case left: // this box did it itself, and a crash came in between
+					if err := l.leaving.strike(f.CID); err != nil {
+						return err
+					}
+				case others:
 					refused = append(refused, f.CID)
 				}
 				continue

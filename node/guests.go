@@ -2,8 +2,6 @@ package node
 
 import (
 	"fmt"
-	"iter"
-	"slices"
 
 	"boucan/record"
 	"boucan/store"
@@ -22,7 +20,7 @@ const guestPrefix = "guest/"
 // guestBatch keeps one write within the store's limits.
 const guestBatch = 1000
 
-func guestKey(cid record.CID) []byte { return append([]byte(guestPrefix), cid[:]...) }
+func guestKey(cid record.CID) []byte { return noteKey(guestPrefix, cid) }
 
 // has reports whether the blob is a guest.
 func (g guests) has(cid record.CID) (bool, error) {
@@ -50,22 +48,10 @@ func (g guests) write(cids []record.CID, has bool, value []byte) error {
 			todo = append(todo, cid)
 		}
 	}
-	for some := range slices.Chunk(todo, guestBatch) {
-		if err := g.table.Write(pairsOf(some, value)); err != nil {
-			return fmt.Errorf("note guests: %w", err)
-		}
+	if err := writeNotes(g.table, guestPrefix, todo, value); err != nil {
+		return fmt.Errorf("note guests: %w", err)
 	}
 	return nil
-}
-
-func pairsOf(cids []record.CID, value []byte) iter.Seq2[[]byte, []byte] {
-	return func(yield func(key, value []byte) bool) {
-		for _, cid := range cids {
-			if !yield(guestKey(cid), value) {
-				return
-			}
-		}
-	}
 }
 
 // after lists up to guestBatch guests in the order of their CIDs, from behind

@@ -104,6 +104,9 @@ func (k *keeper) forget(ctx context.Context, cids []record.CID) error {
 		}
 	}
 	k.unwant(cids)
+	if err := k.pins.unpin(cids...); err != nil {
+		return err
+	}
 	free := func(cid record.CID) bool { return !k.names.mentions(cid) }
 	mine := k.drops.claim(leaving, 0, free)
 	defer k.drops.unclaim(mine)

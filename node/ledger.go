@@ -1,7 +1,10 @@
 package node
 
 import (
+	"bytes"
+	"cmp"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,6 +31,8 @@ type ledger struct {
 	least    int64          // of what found no room at the last look, the smallest; 0 for none
 	roomThen int64          // room for copies at that look
 	full     bool           // there was no room for all copies that are wanted
+	wanting  int64          // bytes of pinned files that found no room at the last look
+	stuck    time.Time      // until when copies are not counted on to make room
 }
 
 // class is for whom bytes are kept.
@@ -150,11 +155,11 @@ type refusal string
 
 // The refusals. They are what people read.
 const (
-	refusedExcluded refusal = "excluded"          // by a pattern
-	refusedNone     refusal = "not mirrored"      // nothing is copied
-	refusedLarge    refusal = "too large"         // it would not fit into an empty box
-	refusedRoom     refusal = "no room"           // quota, mirror or disk
-	refusedShare    refusal = "share of this box" // its author has had what one author may have
+	refusedExcluded refusal = "excluded"     // by a pattern
+	refusedNone     refusal = "not mirrored" // nothing is copied
+	refusedLarge    refusal = "too large"    // it would not fit into an empty box
+	refusedRoom     refusal = "no room"      // quota, mirror or disk
+	refusedShare    refusal = "its box's share is used"
 	refusedByHand   refusal = "removed by hand"
 	refusedNobody   refusal = "nobody near has it"
 )
@@ -216,6 +221,7 @@ func (g *ledger) wish(cid record.CID, size int64, by record.Key, c class, s spac
 	} else if size > g.room(s) {
 		g.short(size)
 		g.full = true
+		g.wanting += size
 		return refusedRoom
 	}
 	g.set(cid, stake{size: size, since: seconds(now), class: c, state: stakeWish}, by)
@@ -241,11 +247,65 @@ func (g *ledger) missed(size int64) {
 	g.full = true
 }
 
-// roomForDrop is how many bytes a drop may have at most.
-func (g *ledger) roomForDrop(s space) int64 {
+// roomForDrop is how many bytes a drop may have at most, where so many bytes of
+// copies that lie here may go.
+func (g *ledger) roomForDrop(s space, copies int64) int64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return max(0, g.room(s)+g.copying)
+	return max(0, g.room(s)+g.copying+copies)
+}
+
+// yielding is how many bytes of copies may make room for what goes before them.
+func (g *ledger) yielding(now time.Time) int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if now.Before(g.stuck) {
+		return 0
+	}
+	return g.here[classCopy]
+}
+
+// stuckTime is how long copies are not counted on to make room after no other box
+// showed to have enough of them.
+const stuckTime = time.Minute
+
+// found notes whether a search for copies to let go of found enough.
+func (g *ledger) found(enough bool, now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.stuck = now.Add(stuckTime); enough {
+		g.stuck = time.Time{}
+	}
+}
+
+// moment orders the blobs by when they came.
+type moment struct {
+	since uint32
+	cid   record.CID
+}
+
+func (m moment) compare(n moment) int {
+	return cmp.Or(cmp.Compare(m.since, n.since), bytes.Compare(m.cid[:], n.cid[:]))
+}
+
+// oldCopy is a copy that may be let go of.
+type oldCopy struct {
+	moment
+	size int64
+}
+
+// copies lists the copies that lie here and came after a moment, oldest first.
+func (g *ledger) copies(after moment) []oldCopy {
+	var list []oldCopy
+	g.mu.Lock()
+	for cid, s := range g.blobs {
+		if m := (moment{s.since, cid}); s.state == stakeHere && s.class == classCopy && m.compare(after) > 0 {
+			list = append(list, oldCopy{m, s.size})
+		}
+	}
+	g.mu.Unlock()
+	slices.SortFunc(list, func(a, b oldCopy) int { return a.compare(b.moment) })
+	return list
 }
 
 // ask enters a blob that somebody asked for, and reports whether there is room.
@@ -373,10 +433,10 @@ func (g *ledger) surplus(s space) int64 {
 	if q := g.policy.Quota; q > 0 {
 		over(q-g.total(), margin(q))
 	}
-	if m := g.policy.Mirror; m > 0 {
-		most = max(most, g.here[classCopy]+g.copying-int64(m))
+	if g.wanting > 0 {
+		most = max(most, g.wanting-g.room(s))
 	}
-	return most
+	return min(most, g.here[classCopy])
 }
 
 // roomAgain reports whether something that found no room may find some now.
@@ -394,7 +454,7 @@ func (g *ledger) roomAgain(s space) bool {
 func (g *ledger) looking() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.least, g.full = 0, false
+	g.least, g.full, g.wanting = 0, false, 0
 }
 
 func (g *ledger) looked(s space) {

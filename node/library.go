@@ -48,8 +48,16 @@ type library struct {
 	drops    *drops
 	changed  *broadcast
 	log      *slog.Logger
+	pins     *pins
+	leaving  leaving
+	peers    func() []record.Key // connected now
 	rules    rules
 	ledger   *ledger
+
+	// evicting holds one token while copies are let go of, and guards evictFrom,
+	// behind which the search for them goes on.
+	evicting  chan struct{}
+	evictFrom moment
 
 	// offering holds one token while it is looked up whether a file is offered,
 	// and offered.
@@ -79,10 +87,15 @@ func newLibrary(n *Node) (*library, error) {
 	if err != nil {
 		return nil, err
 	}
+	pins, err := openPins(n.db.Table(store.Node))
+	if err != nil {
+		return nil, err
+	}
 	return &library{
 		key: n.key, clock: n.clock, records: n.records, names: newCatalogue(n.key.Key()),
 		guests: guests{n.db.Table(store.Node)}, withheld: withheld, drops: newDrops(), changed: n.changed, log: n.log,
-		rules: rules, ledger: newLedger(n.config.Policy),
+		rules: rules, ledger: newLedger(n.config.Policy), pins: pins, leaving: leaving{n.db.Table(store.Node)},
+		peers: streams{n.host, blobProtocol}.Peers, evicting: make(chan struct{}, 1),
 		offering: make(chan struct{}, 1), ready: make(chan struct{}, 1), touched: make(map[record.CID]struct{}),
 	}, nil
 }
@@ -187,6 +200,9 @@ func (l *library) run(ctx context.Context) error {
 	look, renew := time.NewTicker(lookEvery), time.NewTicker(renewEvery)
 	defer look.Stop()
 	defer renew.Stop()
+	var trimming sync.WaitGroup
+	trimming.Go(func() { l.trim(ctx) })
+	defer trimming.Wait()
 	k := keeper{library: l, all: true, renew: true}
 	k.look(ctx)
 	for {

@@ -69,12 +69,12 @@ func (o operator) Files(ctx context.Context, query string, each func(control.Fil
 func (o operator) file(r *row, landed map[record.CID]int64) control.File {
 	f := control.File{
 		Name: r.name, CID: r.cid.String(), Size: r.size, From: o.n.boxName(r.author), FromID: r.author.String(),
-		Here: o.n.blobs.Has(r.cid), MediaType: r.media, Created: timeOf(r.created), Expires: timeOf(r.expires),
+		Here: o.n.blobs.Has(r.cid), Pinned: o.n.library.pins.has(r.cid), MediaType: r.media, Created: timeOf(r.created), Expires: timeOf(r.expires),
 	}
 	if f.Landed = uint64(max(landed[r.cid], 0)); f.Here {
 		f.Landed = f.Size
-	} else {
-		f.Damaged = o.n.blobs.Damaged(r.cid)
+	} else if f.Damaged = o.n.blobs.Damaged(r.cid); !f.Damaged {
+		f.Why = string(o.n.library.whyNot(r.cid))
 	}
 	if r.about != "" { // the catalogue keeps it only as it is searched
 		if rec, ok, err := o.n.records.Get(r.id); err == nil && ok {
@@ -115,8 +115,8 @@ func operatorError(err error) error {
 		say string
 	}{
 		{share.ErrAway, "the shared folder is not there: put the stick back"},
-		{share.ErrFull, "there is no room left above the reserve: free some space, then try again"},
-		{store.ErrFull, "there is no room left above the reserve: free some space, then try again"},
+		{share.ErrFull, "there is no room left: free some space or raise --quota, then try again"},
+		{store.ErrFull, "there is no room left: free some space or raise --quota, then try again"},
 		{share.ErrTooLarge, "the file is larger than a box can share (256 GiB), or than this disk can hold"},
 		{replica.ErrFull, "this box lists as many files as it can"},
 		{replica.ErrQuota, "this box offers as many files as one box may"},

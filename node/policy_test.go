@@ -211,6 +211,8 @@ func TestQuotaHoldsForDropsAndCopies(t *testing.T) {
 	b := newKeeper(t, t.TempDir()+"/b", Policy{Quota: size})
 	b.put("own.bin", randomText(99, 2*size)) // does not count
 	eventually(t, "copies came", func() bool { p := b.policy(); return p.Copies.Files == 2 && p.Own.Files == 1 })
+	a.stop() // so that the copies are the last
+	eventually(t, "b is alone", func() bool { return b.node.peers.connected() == 0 })
 	b.drop("fits.bin", randomText(50, size/4))
 	if status := b.tryDrop("large.bin", randomText(51, size/2)); status != http.StatusInsufficientStorage {
 		t.Errorf("a drop over the quota is answered with %d", status)
@@ -264,4 +266,44 @@ func TestFullDiskIsSaid(t *testing.T) {
 	b.stop()
 	b = newKeeper(t, dir, Policy{})
 	eventually(t, "it comes where there is room", func() bool { return b.has("a.txt") && b.policy().Full == "" })
+}
+
+// The list says why a file is not here.
+func TestTheListSaysWhy(t *testing.T) {
+	a := newBox(t, "a")
+	const size = 100_000
+	a.put("excluded.iso", "x")
+	a.put("huge.bin", randomText(1, 40*size))
+	a.put("removed.txt", "removed")
+	eventually(t, "a offers them", func() bool { return len(a.here()) == 3 })
+	b := newKeeper(t, t.TempDir()+"/b", Policy{Exclude: []string{"*.iso"}, Quota: 16 * size})
+	eventually(t, "b has what it may", func() bool { return b.has("removed.txt") && len(b.ls()) == 3 })
+	b.rm("removed.txt")
+	why := func(name, want string) {
+		t.Helper()
+		eventually(t, "it is said why "+name+" is not here", func() bool { return b.ls()[name].Why == want && !b.ls()[name].Here })
+	}
+	why("removed.txt", "removed by hand")
+	why("excluded.iso", "excluded")
+	why("huge.bin", "too large")
+	a.offerMany(0, 12, size)
+	eventually(t, "b has its share", func() bool { return b.policy().Copies.Files == 11 })
+	for name, f := range b.ls() {
+		if strings.HasSuffix(name, ".bin") && name != "huge.bin" && !f.Here && f.Why != string(refusedShare) {
+			t.Errorf("%s: %q", name, f.Why)
+		}
+	}
+	b.drop("drop.bin", randomText(2, 4*size))
+	c := newKeeper(t, t.TempDir()+"/c", Policy{Mirror: MirrorNone})
+	eventually(t, "c lists all", func() bool { return len(c.ls()) == 16 })
+	if got := c.ls()["000.bin"].Why; got != "not mirrored" {
+		t.Errorf("c says %q", got)
+	}
+	c.stop()
+	a.stop()
+	eventually(t, "b is alone", func() bool { return b.node.peers.connected() == 0 })
+	if _, err := b.Pin(t.Context(), "excluded.iso"); err != nil {
+		t.Fatal(err)
+	}
+	why("excluded.iso", "nobody near has it")
 }

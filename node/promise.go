@@ -36,7 +36,8 @@ func (p *promise) Read(b []byte) (int, error) {
 	if short := p.read + int64(n) - p.promised; short > 0 {
 		step := max(short, promiseStep)
 		if !p.l.ledger.begin(step, p.l.space()) {
-			if step = short; !p.l.makeRoom(p.ctx, step) {
+			step = short
+			if !p.l.freeing(p.ctx, step, func(s space) bool { return p.l.ledger.begin(step, s) }) {
 				return 0, fmt.Errorf("keep drop: %w", share.ErrFull)
 			}
 		}

@@ -2,22 +2,45 @@ package node
 
 import (
 	"context"
+	"time"
 
 	"boucan/record"
 )
 
-// makeRoom promises a drop so many bytes, and reports whether they are to be
-// had. Copies that are wanted give way to it.
-func (l *library) makeRoom(ctx context.Context, size int64) bool {
+// freeing calls enter, which puts so many bytes into the ledger if there is room,
+// until it has; copies make room meanwhile. It reports whether it has.
+func (l *library) freeing(ctx context.Context, size int64, enter func(space) bool) bool {
 	for {
 		s := l.space()
-		if l.ledger.begin(size, s) {
+		if enter(s) {
 			return true
 		}
-		if ctx.Err() != nil || !l.giveWay(l.ledger.lacking(size, s)) {
+		if ctx.Err() != nil || !l.fits(size) {
+			return false
+		}
+		if lacking := l.ledger.lacking(size, s); lacking > 0 && !l.giveWay(lacking) && !l.makeRoom(ctx, lacking) {
 			return false
 		}
 	}
+}
+
+// evictAhead is how many bytes more than needed are made room for at most, so that
+// a drop does not ask others anew with each megabyte.
+const evictAhead = 16 << 20
+
+// makeRoom lets go of copies and reports whether that freed so many bytes.
+func (l *library) makeRoom(ctx context.Context, lacking int64) bool {
+	soon, done := context.WithTimeout(ctx, evictWait)
+	defer done()
+	ahead := int64(evictAhead)
+	if q := l.ledger.policy.Quota; q > 0 {
+		ahead = min(ahead, margin(q))
+	}
+	freed, err := l.evict(soon, lacking+ahead)
+	if err != nil && ctx.Err() == nil {
+		l.log.Debug("making room ended early", "error", err)
+	}
+	return freed >= lacking
 }
 
 // giveWay stops wanting copies of which nothing has come yet, until so many
@@ -46,5 +69,15 @@ func (l *library) coming() map[record.CID]struct{} {
 	return m
 }
 
-// fits reports whether a drop of so many bytes may find room.
-func (l *library) fits(size int64) bool { return size <= l.ledger.roomForDrop(l.space()) }
+// fits reports whether so many bytes may find room that go before copies.
+func (l *library) fits(size int64) bool { return size <= l.roomForDrop() }
+
+// roomForDrop is how many bytes a drop may have, copies that other boxes may have
+// too included.
+func (l *library) roomForDrop() int64 {
+	var copies int64
+	if len(l.peers()) > 0 {
+		copies = l.ledger.yielding(time.Now())
+	}
+	return l.ledger.roomForDrop(l.space(), copies)
+}

@@ -28,6 +28,9 @@ func (n *Node) Run(soft, hard context.Context) error {
 	defer n.close()
 	back, stopBack := context.WithCancel(hard)
 	defer stopBack()
+	if err := n.library.finishLeaving(back); err != nil {
+		return fmt.Errorf("look at what was being let go of: %w", err)
+	}
 	g, err := newGossip(back, n.host, &n.handlers, n.records.Receive)
 	if err != nil {
 		return err

@@ -12,7 +12,13 @@ import (
 // guests without a record are deleted, bytes that are missing are asked for, and
 // files that nothing offers and that are no guests are found.
 func (k *keeper) settle(ctx context.Context) error {
-	return errors.Join(k.sweepGuests(ctx), k.lookThrough(ctx), k.wantAll(ctx))
+	var nameless []record.CID
+	for _, cid := range k.pins.list() {
+		if !k.names.mentions(cid) {
+			nameless = append(nameless, cid)
+		}
+	}
+	return errors.Join(k.pins.unpin(nameless...), k.sweepGuests(ctx), k.lookThrough(ctx), k.wantAll(ctx))
 }
 
 func (k *keeper) sweepGuests(ctx context.Context) error {

@@ -21,6 +21,9 @@ func (l *library) class(cid record.CID) class {
 	if mine, _ := l.names.own(cid); len(mine) > 0 {
 		return classDrop
 	}
+	if l.pins.has(cid) {
+		return classPinned
+	}
 	return classCopy
 }
 
@@ -65,26 +68,18 @@ func (k *keeper) want(cids []record.CID) error {
 	var mine, not []record.CID
 	s := k.space()
 	for _, cid := range cids {
+		was, ok := k.ledger.known(cid)
 		if why := k.wish(cid, s); why == "" {
 			mine = append(mine, cid)
 		} else {
-			not = append(not, cid)
+			if ok && was.state == stakeWish {
+				not = append(not, cid)
+			}
 			k.behind = k.behind || why == refusedRoom || why == refusedShare
 		}
 	}
-	k.unwantOf(not)
+	k.unwant(not)
 	return k.request(mine)
-}
-
-// unwantOf stops wanting those of the blobs that were.
-func (k *keeper) unwantOf(cids []record.CID) {
-	var were []record.CID
-	for _, cid := range cids {
-		if s, ok := k.ledger.known(cid); ok && s.state == stakeWish {
-			were = append(were, cid)
-		}
-	}
-	k.unwant(were)
 }
 
 // unwant stops wanting blobs; what is here of them is not counted as coming any
@@ -242,10 +237,11 @@ func (k *keeper) enter(f share.File) {
 	k.ledger.settle(f.CID, f.Size, by, k.class(f.CID), f.Modified)
 }
 
-// ask enters a blob into the ledger that somebody asks for.
-func (l *library) ask(_ context.Context, cid record.CID) error {
+// ask enters a blob into the ledger that somebody asks for. Copies make room for
+// it.
+func (l *library) ask(ctx context.Context, cid record.CID) error {
 	size, by, ok := l.names.weight(cid)
-	if !ok || l.ledger.ask(cid, size, by, l.space(), l.clock.Now()) {
+	if !ok || l.freeing(ctx, size, func(s space) bool { return l.ledger.ask(cid, size, by, s, l.clock.Now()) }) {
 		return nil
 	}
 	return fmt.Errorf("fetch file: %w", share.ErrFull)

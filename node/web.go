@@ -320,7 +320,7 @@ func (b box) Usage() webui.Usage {
 	s := b.n.library.space()
 	return webui.Usage{
 		Files: u.Files, Bytes: u.Bytes, Total: u.Total, Away: u.Away,
-		Room: b.n.library.ledger.roomForDrop(s), Stopped: b.n.library.ledger.limit(s) == limitDisk,
+		Room: b.n.library.roomForDrop(), Stopped: b.n.library.ledger.limit(s) == limitDisk,
 	}
 }
 

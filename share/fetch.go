@@ -190,6 +190,15 @@ func (b *Blobs) Wanting() (blobs, room int) {
 	return len(t.q.wishes), maxWanted - len(t.q.wishes)
 }
 
+// Hope reports whether a blob is wanted that a connected peer may still give.
+func (b *Blobs) Hope(cid record.CID) bool {
+	t := b.transfers
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	w := t.q.wishes[cid]
+	return w != nil && t.hope(w, time.Now())
+}
+
 // Underway reports whether a blob is wanted or read while it comes, or whether a
 // part of it has landed.
 func (b *Blobs) Underway(cid record.CID) bool {

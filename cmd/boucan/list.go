@@ -12,7 +12,7 @@ import (
 )
 
 // fileFields describes ls --json and search --json.
-const fileFields = `Fields of --json: name, cid, size (bytes), from (name of the box that offered it), from_id, here (true where all its bytes are on this box), landed (bytes that are), damaged (true where it is on this box and does not read as it was stored; may be missing), type (media type, may be missing), description (may be missing), created, expires (RFC 3339).`
+const fileFields = `Fields of --json: name, cid, size (bytes), from (name of the box that offered it), from_id, here (true where all its bytes are on this box), landed (bytes that are), pinned (true where the operator wants it here; may be missing), why (why it is not here: "excluded", "not mirrored", "too large", "no room", "its box's share is used", "removed by hand", "nobody near has it"; missing where it is here or on its way), damaged (true where it is on this box and does not read as it was stored; may be missing), type (media type, may be missing), description (may be missing), created, expires (RFC 3339).`
 
 // lsCmd lists files.
 type lsCmd struct {
@@ -69,10 +69,14 @@ func list(s *session, query string, asJSON bool) error {
 
 func hereText(f control.File) string {
 	switch {
+	case f.Here && f.Pinned:
+		return "pinned"
 	case f.Here:
 		return "yes"
 	case f.Damaged:
 		return "damaged"
+	case f.Why != "":
+		return "no: " + oneLine(f.Why)
 	case f.Landed > 0 && f.Size > 0:
 		return fmt.Sprintf("%d%%", f.Landed*100/f.Size)
 	}

@@ -70,6 +70,8 @@ type cli struct {
 	Trust   trustCmd   `cmd:"" help:"Let another box's removals count here, or list those that do."`
 	Untrust untrustCmd `cmd:"" help:"End that."`
 	Actions actionsCmd `cmd:"" help:"Show what this box's operator removed and blocked."`
+	Pin     pinCmd     `cmd:"" help:"Keep files here, and fetch them, whatever the policy says."`
+	Unpin   unpinCmd   `cmd:"" help:"End that."`
 	Policy  policyCmd  `cmd:"" help:"Say what is copied and kept here, and how much room it takes."`
 	Confirm confirmCmd `cmd:"" help:"Say that what lies in the shared folder now is right."`
 	Scrub   scrubCmd   `cmd:"" help:"Tell of damaged files, and how far the reading of all files is."`

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"boucan/control"
 	"boucan/node"
@@ -63,7 +65,7 @@ type policyCmd struct {
 func (c *policyCmd) Help() string {
 	return `What is set by --mirror, --include, --exclude, --quota and --reserve of the running box, and what it keeps.
 
-Fields of --json: mirror ("all", "none" or bytes), include, exclude, quota (bytes, 0 for none), reserve, own, drops, copies (files and bytes of each), coming (bytes promised to what is on its way), free, room (bytes that a drop may take at most), full ("mirror", "quota" or "disk" where that keeps further copies from coming).`
+Fields of --json: mirror ("all", "none" or bytes), include, exclude, quota (bytes, 0 for none), reserve, own, drops, pinned, copies (files and bytes of each), next (the copies let go of first: name, cid, size, since), coming (bytes promised to what is on its way), free, room (bytes that a drop may take at most), full ("mirror", "quota" or "disk" where that keeps further copies from coming).`
 }
 
 func (c *policyCmd) Run(s *session) error {
@@ -87,18 +89,25 @@ func (c *policyCmd) Run(s *session) error {
 	row("Exclude", "%s", patternsText(p.Exclude, "nothing"))
 	quota := "none: as much as the disk takes"
 	if p.Quota > 0 {
-		quota = fmt.Sprintf("%s for drops and copies, %s of it used", sizeText(p.Quota), sizeText(p.Drops.Bytes+p.Copies.Bytes+p.Coming))
+		quota = fmt.Sprintf("%s for drops and copies, %s of it used", sizeText(p.Quota), sizeText(p.Drops.Bytes+p.Pinned.Bytes+p.Copies.Bytes+p.Coming))
 	}
 	row("Quota", "%s", quota)
 	row("Reserve", "%s of the disk's %s free", sizeText(p.Reserve), sizeText(p.Free))
 	fmt.Fprintln(tab)
 	row("Own folder", "%s", keptText(p.Own))
 	row("Drops", "%s", keptText(p.Drops))
+	row("Pinned", "%s", keptText(p.Pinned))
 	row("Copies", "%s", keptText(p.Copies))
 	row("On its way", "%s", sizeText(p.Coming))
 	row("Room", "%s for a drop", sizeText(p.Room))
 	if err := tab.Flush(); err != nil {
 		return err
+	}
+	if len(p.Next) > 0 {
+		fmt.Fprintln(s.out, "\nLet go of first where room is needed and another box has them:")
+		for _, n := range p.Next {
+			fmt.Fprintf(s.out, "  %s  %s, here for %s\n", oneLine(n.Name), sizeText(n.Size), ageText(time.Since(n.Since)))
+		}
 	}
 	if p.Full != "" {
 		fmt.Fprintf(s.out, "\n%s\n", fullTexts[p.Full])
@@ -142,3 +151,47 @@ func keptText(k control.Kept) string {
 }
 
 func sizeText(n int64) string { return bytesText(uint64(max(n, 0))) }
+
+// pinCmd pins files.
+type pinCmd struct {
+	Refs []string `arg:"" name:"cid|name" help:"CID, or name as \"boucan ls\" shows it."`
+}
+
+// Help is for kong.
+func (c *pinCmd) Help() string {
+	return `A pinned file is fetched whatever --mirror, --include and --exclude say, copies make room for it, and it is not let go of for as long as a box offers it. It counts against --quota.`
+}
+
+func (c *pinCmd) Run(s *session) error {
+	return s.eachRef(c.Refs, (*control.Client).Pin, func(f control.File) string {
+		if f.Here {
+			return "pinned"
+		}
+		return "pinned; it comes from the first box in reach that has it"
+	})
+}
+
+// unpinCmd ends pins.
+type unpinCmd struct {
+	Refs []string `arg:"" name:"cid|name" help:"CID, or name as \"boucan ls\" shows it."`
+}
+
+func (c *unpinCmd) Run(s *session) error {
+	return s.eachRef(c.Refs, (*control.Client).Unpin, func(control.File) string { return "not pinned any more" })
+}
+
+// eachRef does something with each of some files, and says what became of it.
+func (s *session) eachRef(refs []string, do func(*control.Client, context.Context, string) (control.File, error), say func(control.File) string) error {
+	client, err := s.dial()
+	if err != nil {
+		return err
+	}
+	for _, ref := range refs {
+		f, err := do(client, s.ctx, ref)
+		if err != nil {
+			return fmt.Errorf("%s: %w", oneLine(ref), err)
+		}
+		fmt.Fprintf(s.out, "%s: %s\n", oneLine(f.Name), say(f))
+	}
+	return nil
+}
