@@ -21,7 +21,6 @@ type keeper struct {
 	away    bool // the folder was away at the last look
 	short   bool // there was no room for all wishes
 	behind  bool // what is newer than some wishes found no room
-	counted bool // what lies here is in the ledger
 
 	planned  time.Time     // when all wishes were looked at last
 	planTook time.Duration // how long that took

@@ -88,6 +88,9 @@ func (l *library) pin(ctx context.Context, cid record.CID) error {
 	if l.blobs.Refused(cid) {
 		return errRefusedHere
 	}
+	if err := l.whenCounted(ctx); err != nil {
+		return err
+	}
 	size, _, _ := l.names.weight(cid)
 	if _, entered := l.ledger.known(cid); !entered && !l.blobs.Has(cid) && !l.freeing(ctx, size, func(s space) bool { return l.ledger.lacking(size, s) <= 0 }) {
 		return errPinLarge

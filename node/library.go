@@ -54,6 +54,8 @@ type library struct {
 	rules    rules
 	ledger   *ledger
 
+	counted chan struct{} // closed when what lies here is in the ledger
+
 	// evicting holds one token while copies are let go of, and guards evictFrom,
 	// behind which the search for them goes on.
 	evicting  chan struct{}
@@ -95,7 +97,7 @@ func newLibrary(n *Node) (*library, error) {
 		key: n.key, clock: n.clock, records: n.records, names: newCatalogue(n.key.Key()),
 		guests: guests{n.db.Table(store.Node)}, withheld: withheld, drops: newDrops(), changed: n.changed, log: n.log,
 		rules: rules, ledger: newLedger(n.config.Policy), pins: pins, leaving: leaving{n.db.Table(store.Node)},
-		peers: streams{n.host, blobProtocol}.Peers, evicting: make(chan struct{}, 1),
+		peers: streams{n.host, blobProtocol}.Peers, evicting: make(chan struct{}, 1), counted: make(chan struct{}),
 		offering: make(chan struct{}, 1), ready: make(chan struct{}, 1), touched: make(map[record.CID]struct{}),
 	}, nil
 }

@@ -29,6 +29,9 @@ func (l *library) drop(ctx context.Context, name string, r io.Reader, note recor
 	n := l.drops.begin()
 	defer l.drops.end(n)
 	if !fromFolder(note) {
+		if err := l.whenCounted(ctx); err != nil {
+			return dropped{}, err
+		}
 		p := l.promise(ctx, r)
 		defer p.end()
 		r = p

@@ -230,9 +230,12 @@ func TestQuotaHoldsForDropsAndCopies(t *testing.T) {
 	b.rm("fits.bin")
 	eventually(t, "room is found again", func() bool { return b.policy().Room == size/4 })
 	b.drop("again.bin", randomText(53, size/4))
+	b.stop()
+	b = newKeeper(t, b.dir, Policy{Quota: size})
+	if status := b.tryDrop("at once.bin", "x"); status != http.StatusInsufficientStorage {
+		t.Errorf("a drop before all is counted is answered with %d", status)
+	}
 	eventually(t, "all of it counts after a restart", func() bool {
-		b.stop()
-		b = newKeeper(t, b.dir, Policy{Quota: size})
 		p := b.policy()
 		return p.Drops.Files == 2 && p.Copies.Files == 2 && p.Room == 0
 	})

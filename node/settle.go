@@ -84,7 +84,9 @@ func (k *keeper) lookThrough(ctx context.Context) error {
 			return err
 		}
 	}
-	k.counted = true
+	if !k.isCounted() {
+		close(k.counted)
+	}
 	return nil
 }
 

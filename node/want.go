@@ -16,6 +16,33 @@ func (l *library) space() space {
 	return space{room: u.Free + u.Landing - u.Reserve, total: u.Total}
 }
 
+// isCounted reports whether what lies here is in the ledger.
+func (l *library) isCounted() bool {
+	select {
+	case <-l.counted:
+		return true
+	default:
+		return false
+	}
+}
+
+// whenCounted waits for that where a quota depends on it. Without the folder nobody
+// knows, and nothing can be kept.
+func (l *library) whenCounted(ctx context.Context) error {
+	if l.ledger.policy.Quota == 0 || l.isCounted() {
+		return nil
+	}
+	if l.blobs.Usage().Away {
+		return share.ErrAway
+	}
+	select {
+	case <-l.counted:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // class says for whom the blob is kept.
 func (l *library) class(cid record.CID) class {
 	if mine, _ := l.names.own(cid); len(mine) > 0 {
@@ -61,7 +88,7 @@ func (k *keeper) want(cids []record.CID) error {
 	if len(cids) == 0 {
 		return nil
 	}
-	if !k.counted {
+	if !k.isCounted() {
 		k.all = true // first it is counted what is here
 		return nil
 	}
@@ -120,7 +147,7 @@ func (k *keeper) request(cids []record.CID) error {
 // wantAll decides anew on all that is listed and not here, the newest first.
 // Older wishes that nothing has come of yet make room for newer files.
 func (k *keeper) wantAll(ctx context.Context) error {
-	if !k.counted {
+	if !k.isCounted() {
 		k.all = true
 		return nil
 	}
@@ -240,6 +267,9 @@ func (k *keeper) enter(f share.File) {
 // ask enters a blob into the ledger that somebody asks for. Copies make room for
 // it.
 func (l *library) ask(ctx context.Context, cid record.CID) error {
+	if err := l.whenCounted(ctx); err != nil {
+		return err
+	}
 	size, by, ok := l.names.weight(cid)
 	if !ok || l.freeing(ctx, size, func(s space) bool { return l.ledger.ask(cid, size, by, s, l.clock.Now()) }) {
 		return nil
