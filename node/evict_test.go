@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"boucan/record"
@@ -183,6 +184,45 @@ func TestWhoKeepsACopyIsAgreed(t *testing.T) {
 	}
 	if first < 400 || first > 600 {
 		t.Errorf("one of two boxes keeps %d of 1000", first)
+	}
+}
+
+// While the author is away, two boxes that need room at the same moment each let
+// go of some of what the other keeps, and of nothing that the other lets go of.
+func TestTwoBoxesDoNotBothLetGo(t *testing.T) {
+	a := newBox(t, "a")
+	const size = 50_000
+	a.offerMany(0, 24, size)
+	dir := t.TempDir()
+	policy := Policy{Quota: 36 * size}
+	b, c := newKeeper(t, dir+"/b", policy), newKeeper(t, dir+"/c", policy)
+	eventually(t, "both have all", func() bool { return b.policy().Copies.Files == 24 && c.policy().Copies.Files == 24 })
+	a.stop()
+	eventually(t, "they are alone", func() bool {
+		return b.node.peers.connected() == 1 && c.node.peers.connected() == 1
+	})
+	var both sync.WaitGroup
+	for i, box := range []*testBox{b, c} {
+		both.Go(func() {
+			for n := range 10 {
+				box.tryDrop(fmt.Sprintf("drop %d %d.bin", i, n), randomText(byte(100+10*i+n), 3*size))
+			}
+		})
+	}
+	both.Wait()
+	if b.policy().Copies.Files == 24 && c.policy().Copies.Files == 24 {
+		t.Error("nobody let go of anything")
+	}
+	left := map[string]bool{}
+	for _, box := range []*testBox{b, c} {
+		for _, content := range box.folder() {
+			left[content] = true
+		}
+	}
+	for i := range 24 {
+		if !left[randomText(byte(i), size)] {
+			t.Errorf("the last copy of file %d is gone", i)
+		}
 	}
 }
 
