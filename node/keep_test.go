@@ -56,8 +56,6 @@ func (b *testBox) sign(d record.Draft) *record.Record {
 	return r
 }
 
-const day = 24 * time.Hour
-
 func TestADropEndsAndAnOperatorsFileStays(t *testing.T) {
 	a := newBox(t, "a")
 	a.drop("dropped.txt", "dropped")

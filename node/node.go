@@ -61,6 +61,7 @@ type Config struct {
 	Logger *slog.Logger
 
 	system      func() time.Time // the system's clock; nil for the real one
+	kept        func() bool      // whether something keeps system right; nil for no
 	copyNothing bool             // a test's box that fetches only what is asked for
 }
 
@@ -203,7 +204,7 @@ func (n *Node) openStore() (err error) {
 	if err != nil {
 		return storeError(filepath.Join(n.home, storeDir), err)
 	}
-	if n.clock, err = openClock(n.db.Table(store.Node), n.config.system, n.log); err != nil {
+	if n.clock, err = openClock(n.db.Table(store.Node), n.config.system, n.config.kept, n.log); err != nil {
 		return err
 	}
 	if n.dir, err = dropdir.Open(n.FilesDir(), dropdir.Options{Logger: n.log}); err != nil {
@@ -240,7 +241,7 @@ func (n *Node) wire() (err error) {
 		return err
 	}
 	n.records, err = replica.Open(n.db.Table(store.Records), replica.Options{
-		Now: n.clock.Now, Logger: n.log, Listener: listener{n}, Pusher: pusher{n}, Limits: n.config.Profile.recordLimits(),
+		Now: n.clock.Now, Settled: n.clock.Settled, Logger: n.log, Listener: listener{n}, Pusher: pusher{n}, Limits: n.config.Profile.recordLimits(),
 		Trusted: n.trust.holds, Fold: dropdir.Fold,
 	})
 	if err != nil {
@@ -258,12 +259,12 @@ func (n *Node) wire() (err error) {
 	}
 	n.library.blobs = n.blobs
 	n.syncer = replica.NewSyncer(n.records, syncStreams{streams{n.host, syncProtocol}}, replica.SyncOptions{
-		Self: n.key.Key(), Hello: n.hello, Logger: n.log,
+		Self: n.key.Key(), Hello: n.hello, Heard: n.heard, Logger: n.log,
 	})
 	n.hub = chat.New(chatLog{n}, chat.Options{Now: n.clock.Now, Logger: n.log, BoxName: n.boxName})
 	n.peers = newPeers(n.host, n.key.Key(), n.changed, n.log)
 	n.peers.up = func(k record.Key) { n.syncer.PeerUp(k); n.blobs.PeerUp(k) }
-	n.peers.down = func(k record.Key) { n.syncer.PeerDown(k); n.blobs.PeerDown(k) }
+	n.peers.down = func(k record.Key) { n.syncer.PeerDown(k); n.blobs.PeerDown(k); n.clock.gone(k) }
 	n.ui, err = webui.New(files{n}, rooms{n}, box{n}, webui.Options{Hosts: n.ownHost, Logger: n.log, Now: n.clock.Now})
 	if err != nil {
 		return fmt.Errorf("make the web page: %w", err)

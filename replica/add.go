@@ -77,7 +77,7 @@ func (s *Set) screen(r *record.Record) error {
 	if gone {
 		return ErrTakenDown
 	}
-	if err := r.Current(s.now()); err != nil {
+	if err := s.current(r); err != nil {
 		return err
 	}
 	s.mu.RLock()

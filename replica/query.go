@@ -13,7 +13,7 @@ import (
 // Get returns a living record.
 func (s *Set) Get(id record.ID) (*record.Record, bool, error) {
 	r, ok, err := s.stored(id)
-	if !ok || err != nil || r.Expires <= s.millis() {
+	if !ok || err != nil || r.Expires <= s.past() {
 		return nil, false, err
 	}
 	return r, true, nil
@@ -101,11 +101,11 @@ func (s *Set) newest(prefix []byte, before Cursor, limit int) ([]*record.Record,
 
 // idsBefore lists index entries that have not expired, newest first.
 func (s *Set) idsBefore(prefix []byte, before Cursor, limit int) ([]item, error) {
-	now := s.millis()
+	past := s.past()
 	var ids []item
 	entries, failed := s.log.ScanBack(prefix, upTo(prefix, before))
 	for key, value := range entries {
-		if it, ok := stampOf(key); ok && len(key) == len(prefix)+stampSize && expiresOf(value) > now {
+		if it, ok := stampOf(key); ok && len(key) == len(prefix)+stampSize && expiresOf(value) > past {
 			ids = append(ids, it)
 		}
 		if len(ids) == limit {
@@ -223,7 +223,7 @@ func (s *Set) Spoke(author record.Key) (time.Time, bool) {
 
 func (s *Set) card(author record.Key) card {
 	kept, ok, changes := s.cards.get(author)
-	if ok && (!kept.ok || kept.expires > s.millis()) {
+	if ok && (!kept.ok || kept.expires > s.past()) {
 		return kept
 	}
 	recs, err := s.newest(cardPrefix(author), Cursor{}, 1)

@@ -1,0 +1,316 @@
+package node
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"boucan/record"
+	"boucan/replica"
+)
+
+func peerNo(i byte) record.Key { return record.Key{i + 1} }
+func addrNo(i byte) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, i + 1}) }
+
+// crowd is boxes that all meet each other every three minutes.
+type crowd struct {
+	t     *testing.T
+	boxes []opened
+	says  []func(now time.Time) replica.Hello // by those that lie
+}
+
+// add adds a box on a machine.
+func (w *crowd) add(m *machine) opened {
+	c := m.start()
+	w.boxes, w.says = append(w.boxes, c), append(w.says, nil)
+	return c
+}
+
+// lie adds a peer that says what it likes of the time.
+func (w *crowd) lie(says func(true time.Time) replica.Hello) {
+	w.boxes, w.says = append(w.boxes, opened{}), append(w.says, says)
+}
+
+// meet lets everybody meet everybody for as long as it takes.
+func (w *crowd) meet(long time.Duration) {
+	for end := time.Now().Add(long); time.Now().Before(end); time.Sleep(3*time.Minute + rand.N(time.Minute)) {
+		for _, i := range rand.Perm(len(w.boxes)) {
+			h := w.hello(i)
+			for j, to := range w.boxes {
+				if i != j && to.clock != nil {
+					to.heard(peerNo(byte(i)), addrNo(byte(i)), h)
+				}
+			}
+		}
+	}
+}
+
+func (w *crowd) hello(i int) replica.Hello {
+	if w.says[i] != nil {
+		return w.says[i](time.Now())
+	}
+	now, source, hops := w.boxes[i].said()
+	return replica.Hello{Clock: now.UnixMilli(), Source: source, Hops: hops}
+}
+
+func (w *crowd) stop() {
+	for _, c := range w.boxes {
+		if c.clock != nil {
+			c.stop()
+		}
+	}
+}
+
+// liar says that it is so much later than it is, and claims to know.
+func liar(by time.Duration) func(time.Time) replica.Hello {
+	return func(now time.Time) replica.Hello {
+		return replica.Hello{Clock: now.Add(by).UnixMilli(), Source: replica.ClockSynced}
+	}
+}
+
+// drifter begins right and goes wrong slowly, two hours a day.
+func drifter(direction time.Duration) func(time.Time) replica.Hello {
+	var since time.Time
+	return func(now time.Time) replica.Hello {
+		if since.IsZero() {
+			since = now
+		}
+		return liar(direction * now.Sub(since) / 12)(now)
+	}
+}
+
+// edger says the latest that honest boxes still agree with, by its own reckoning
+// of where these are.
+func edger(honest opened, ahead time.Duration) func(time.Time) replica.Hello {
+	return func(time.Time) replica.Hello {
+		return replica.Hello{Clock: honest.Now().Add(ahead).UnixMilli(), Source: replica.ClockSynced}
+	}
+}
+
+func TestABoxIn1970JoinsOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		true2030()
+		w := &crowd{t: t}
+		for range 5 {
+			w.add(&machine{t: t, table: &memoryTable{}, kept: true})
+		}
+		m := &machine{t: t, table: &memoryTable{}, off: in1970()}
+		late := w.add(m)
+		w.meet(10 * time.Minute)
+		if now, source, hops := late.said(); source != replica.ClockPeers || hops != 1 || now.Sub(time.Now()).Abs() > time.Second {
+			t.Errorf("off by %v, known by %v over %d", now.Sub(time.Now()), source, hops)
+		}
+		late.stop()
+		late = m.start()
+		w.boxes[5] = late
+		wantWithin(t, "at the next start", off(late), time.Second)
+		w.stop()
+	})
+}
+
+// TestTheTimeGoesFromBoxToBox as far as it may, and not back.
+func TestTheTimeGoesFromBoxToBox(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		true2030()
+		var first []opened
+		for range 4 {
+			first = append(first, (&machine{t: t, table: &memoryTable{}, kept: true}).start())
+		}
+		for hops := 1; hops <= clockHops+1; hops++ {
+			var next []opened
+			for range 4 {
+				next = append(next, (&machine{t: t, table: &memoryTable{}, off: in1970()}).start())
+			}
+			meet := &crowd{t: t, boxes: append(append([]opened{}, first...), next...)}
+			meet.says = make([]func(time.Time) replica.Hello, len(meet.boxes))
+			meet.meet(20 * time.Minute)
+			for _, c := range next {
+				switch _, source, got := c.said(); {
+				case hops <= clockHops && (source != replica.ClockPeers || got != hops):
+					t.Errorf("%d boxes on, the time is known by %v over %d", hops, source, got)
+				case hops > clockHops && source != replica.ClockGuess:
+					t.Errorf("%d boxes on, the time is known by %v", hops, source)
+				}
+			}
+			for _, c := range first {
+				if _, _, got := c.said(); got != hops-1 {
+					t.Errorf("who was %d boxes on now is %d", hops-1, got)
+				}
+				for i := range next {
+					c.gone(peerNo(byte(len(first) + i)))
+				}
+			}
+			for _, c := range first {
+				c.stop()
+			}
+			first = next
+		}
+		for _, c := range first {
+			c.stop()
+		}
+	})
+}
+
+// TestLiarsMoveNobody by more than the bound, one or three of ten, together or
+// each for itself, at once or slowly, whatever the seven others know.
+func TestLiarsMoveNobody(t *testing.T) {
+	lies := map[string]func(honest opened) func(time.Time) replica.Hello{
+		"years ahead":    func(opened) func(time.Time) replica.Hello { return liar(70 * 365 * day) },
+		"years back":     func(opened) func(time.Time) replica.Hello { return liar(-3 * 365 * day) },
+		"a drift ahead":  func(opened) func(time.Time) replica.Hello { return drifter(1) },
+		"a drift back":   func(opened) func(time.Time) replica.Hello { return drifter(-1) },
+		"the edge":       func(h opened) func(time.Time) replica.Hello { return edger(h, clockAgree-time.Second) },
+		"the lower edge": func(h opened) func(time.Time) replica.Hello { return edger(h, -clockAgree+time.Second) },
+	}
+	for what, lie := range lies {
+		for _, liars := range []int{1, 3} {
+			for _, know := range []int{7, 4, 0} { // of the others; the rest begins three months back
+				t.Run(fmt.Sprintf("%d with %s, %d know", liars, what, know), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) { tenWithLiars(t, liars, know, lie) })
+				})
+			}
+		}
+	}
+}
+
+func tenWithLiars(t *testing.T, liars, know int, lie func(opened) func(time.Time) replica.Hello) {
+	true2030()
+	w := &crowd{t: t}
+	var follower opened
+	for i := range 10 - liars {
+		m := &machine{t: t, table: &memoryTable{}, kept: i < know}
+		if i >= know {
+			m.off = -90 * day
+		}
+		follower = w.add(m)
+	}
+	if know > 0 {
+		w.meet(10 * time.Minute) // the honest first
+	}
+	before := make([]time.Duration, len(w.boxes))
+	for i, c := range w.boxes {
+		before[i] = off(c)
+	}
+	for range liars {
+		w.lie(lie(follower))
+	}
+	w.meet(6 * time.Hour)
+	for i, c := range w.boxes[:10-liars] {
+		moved, most := off(c)-before[i], time.Duration(clockBound)
+		switch {
+		case i < know:
+			most = 0
+		case know == 0:
+			most = clockLend
+		}
+		if moved.Abs() > most+time.Second {
+			t.Errorf("box %d was moved by %v", i, moved)
+		}
+	}
+	w.stop()
+}
+
+// TestLiarsWhoComeFirst are undone by those who come later.
+func TestLiarsWhoComeFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		true2030()
+		w := &crowd{t: t}
+		late := w.add(&machine{t: t, table: &memoryTable{}, off: in1970()})
+		for i := range byte(3) {
+			late.heard(peerNo(100+i), addrNo(100+i), liar(70*365*day)(time.Now()))
+		}
+		time.Sleep(clockStands - 2*time.Second)
+		if off(late) > 0 {
+			t.Error("whoever was first decided")
+		}
+		for range 7 {
+			w.add(&machine{t: t, table: &memoryTable{}, kept: true})
+		}
+		w.meet(10 * time.Minute)
+		wantWithin(t, "among seven who know", off(late), clockBound)
+		w.stop()
+	})
+}
+
+// TestManyKeysBehindOneAddress are one voice.
+func TestManyKeysBehindOneAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		true2030()
+		m := &machine{t: t, table: &memoryTable{}}
+		c := m.start()
+		for i := range byte(200) {
+			c.heard(peerNo(i), addrNo(i%2), liar(100*365*day)(time.Now()))
+		}
+		time.Sleep(time.Hour)
+		wantWithin(t, "with 200 keys behind two addresses", off(c), clockLend)
+		c.gone(peerNo(0))
+		c.heard(peerNo(201), addrNo(201), liar(100*365*day)(time.Now()))
+		for i := range byte(200) {
+			c.gone(peerNo(i))
+		}
+		time.Sleep(time.Hour)
+		wantWithin(t, "with one address after the other", off(c), clockLend)
+		c.stop()
+	})
+}
+
+// TestNoPeerMovesAClockThatIsKnown at first hand, nor one back beyond what was.
+func TestNoPeerMovesAClockThatIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		true2030()
+		w := &crowd{t: t}
+		m := &machine{t: t, table: &memoryTable{}, kept: true}
+		c := w.add(m)
+		for range 9 {
+			w.lie(liar(-100 * day))
+		}
+		w.meet(day)
+		wantWithin(t, "with NTP, against nine", off(c), 0)
+		c.stop()
+		m.kept, m.off = false, in1970()
+		w.boxes[0] = m.start()
+		w.meet(day)
+		wantWithin(t, "when NTP had been there, against nine", off(w.boxes[0]), time.Second)
+		w.stop()
+	})
+}
+
+// TestTwoBoxesIn1970 understand each other, and those who know when they meet them.
+func TestTwoBoxesIn1970(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		true2030()
+		w := &crowd{t: t}
+		first := w.add(&machine{t: t, table: &memoryTable{}, off: in1970()})
+		time.Sleep(5 * time.Hour)
+		second := w.add(&machine{t: t, table: &memoryTable{}, off: in1970()})
+		w.meet(10 * time.Minute)
+		wantWithin(t, "between the two", first.Now().Sub(second.Now()), time.Minute)
+		if _, source, _ := first.said(); source != replica.ClockGuess {
+			t.Errorf("they think they know the time, by %v", source)
+		}
+		for range 3 {
+			w.add(&machine{t: t, table: &memoryTable{}, kept: true})
+		}
+		w.meet(10 * time.Minute)
+		wantWithin(t, "the first", off(first), time.Second)
+		wantWithin(t, "the second", off(second), time.Second)
+		w.stop()
+	})
+}
+
+// TestTwoWhoAgreeAreNotSeveral.
+func TestTwoWhoAgreeAreNotSeveral(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		true2030()
+		w := &crowd{t: t}
+		c := w.add(&machine{t: t, table: &memoryTable{}})
+		w.lie(liar(50 * day))
+		w.lie(liar(50 * day))
+		w.meet(day)
+		wantWithin(t, "with two liars", off(c), clockLend)
+		w.stop()
+	})
+}
