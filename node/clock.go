@@ -54,6 +54,7 @@ type clock struct {
 	least  time.Time     // the latest time that was known at first hand
 	lent   time.Duration // by which a guess has gone forward with single peers
 	votes  ballot
+	stands time.Duration // clockStands, but in a test
 	// settled is how far things are forgotten: it follows the clock, but not at
 	// once where that jumps forward.
 	settled pace
@@ -81,7 +82,7 @@ func (p pace) now() time.Time { return p.time.Add(time.Duration(p.rate) * time.S
 // openClock reads the saved time. system is the system's clock, nil for the
 // real one; kept says whether something keeps system right.
 func openClock(table clockTable, system func() time.Time, kept func() bool, log *slog.Logger) (*clock, error) {
-	c := &clock{table: table, system: system, kept: kept, log: log, build: buildTime(), wake: make(chan struct{}, 1), votes: newBallot()}
+	c := &clock{table: table, system: system, kept: kept, log: log, build: buildTime(), wake: make(chan struct{}, 1), votes: newBallot(), stands: clockStands}
 	if system == nil {
 		c.system, c.kept, c.battery = time.Now, clockDisciplined, clockHasBattery()
 	}

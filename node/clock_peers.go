@@ -162,7 +162,7 @@ func (c *clock) hearPeers() {
 	if b.since.IsZero() || t.time.Sub(b.hope.now()).Abs() > clockAgree {
 		b.hope, b.since = t, t.at
 	}
-	if time.Since(b.since) < clockStands {
+	if time.Since(b.since) < c.stands {
 		return
 	}
 	if w.source == replica.ClockPeers && w.hops == t.hops && t.time.Sub(w.time).Abs() <= clockSlack {

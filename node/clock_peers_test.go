@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -313,4 +314,93 @@ func TestTwoWhoAgreeAreNotSeveral(t *testing.T) {
 		wantWithin(t, "with two liars", off(c), clockLend)
 		w.stop()
 	})
+}
+
+// TestWhenPeersAgree: minutes that peers say, by how they know.
+func TestWhenPeersAgree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const no = -1
+		know := func(minutes ...int) (votes []vote) {
+			for _, m := range minutes {
+				votes = append(votes, vote{word: word{
+					time: time.Now().Add(time.Duration(m) * time.Minute), at: time.Now(), source: replica.ClockSynced,
+				}})
+			}
+			return votes
+		}
+		guess := func(n int) []vote {
+			votes := know(make([]int, n)...)
+			for i := range votes {
+				votes[i].source = replica.ClockGuess
+			}
+			return votes
+		}
+		heard := func(hops int, minutes ...int) []vote {
+			votes := know(minutes...)
+			for i := range votes {
+				votes[i].source, votes[i].hops = replica.ClockPeers, hops
+			}
+			return votes
+		}
+		worse := word{source: replica.ClockPeers, hops: 2}
+		for _, c := range []struct {
+			what    string
+			votes   []vote
+			have    word
+			minutes int // no for no agreement
+			hops    int
+		}{
+			{"nobody", nil, word{}, no, 0},
+			{"two", know(5, 5), word{}, no, 0},
+			{"three", know(5, 6, 7), word{}, 6, 1},
+			{"three a minute too far apart", know(5, 6, 8), word{}, no, 0},
+			{"three against one", know(5, 5, 5, 100), word{}, 5, 1},
+			{"three against two", know(5, 5, 5, 100, 0), word{}, 5, 1},
+			{"half", know(5, 5, 5, 100, 0, 200), word{}, no, 0},
+			{"three against three", know(5, 5, 5, 100, 100, 100), word{}, no, 0},
+			{"those who guess have no say", append(know(5, 5, 5), guess(5)...), word{}, 5, 1},
+			{"but are counted", append(know(5, 5, 5), guess(6)...), word{}, no, 0},
+			{"four of ten", append(know(5, 5, 5, 5), guess(6)...), word{}, 5, 1},
+			{"by others", heard(2, 5, 5, 5), word{}, 5, 3},
+			{"by too many others", heard(3, 5, 5, 5), word{}, no, 0},
+			{"at first hand before others", append(know(5, 5, 5), heard(1, 7, 7, 7, 7)...), word{}, 5, 1},
+			{"by others with one who knows", append(know(5), heard(1, 5, 5)...), word{}, 5, 2},
+			{"no better than what is known", heard(2, 5, 5, 5), worse, no, 0},
+			{"as good as what is known", heard(1, 5, 5, 5), worse, 5, 2},
+		} {
+			got, ok := agree(c.votes, c.have)
+			minutes := int(got.time.Sub(time.Now()) / time.Minute)
+			if ok != (c.minutes != no) || ok && (minutes != c.minutes || got.hops != c.hops) {
+				t.Errorf("%s: %v, %d minutes, %d hops", c.what, ok, minutes, got.hops)
+			}
+		}
+	})
+}
+
+// TestABoxWithoutATimeAmongOthers with a real network between them.
+func TestABoxWithoutATimeAmongOthers(t *testing.T) {
+	known := func(off time.Duration, kept bool, name string) *testBox {
+		log := &testLog{}
+		c := config(filepath.Join(t.TempDir(), name), log)
+		c.system, c.kept = later(off), func() bool { return kept }
+		b := startWith(t, c)
+		b.log = log
+		return b
+	}
+	late := known(in1970(), false, "late")
+	late.node.clock.mu.Lock()
+	late.node.clock.stands = 0
+	late.node.clock.mu.Unlock()
+	var others []*testBox
+	for i := range 3 {
+		others = append(others, known(0, true, fmt.Sprint("other ", i)))
+	}
+	others[0].add("news.txt", "of today")
+	eventually(t, "the news is there", func() bool { return late.has("news.txt") })
+	now, source, _ := late.node.clock.said()
+	if source != replica.ClockPeers || time.Until(now).Abs() > clockAgree {
+		t.Errorf("off by %v, known by %v", time.Until(now), source)
+	}
+	late.add("answer.txt", "of today too")
+	eventually(t, "the answer is there", func() bool { return others[1].has("answer.txt", "news.txt") })
 }
