@@ -22,7 +22,7 @@ func (s *Set) Get(id record.ID) (*record.Record, bool, error) {
 // Undoable returns the living records whose ids begin with prefix and which the secret
 // can take down, at most maxUndoable.
 func (s *Set) Undoable(prefix, secret []byte) ([]*record.Record, error) {
-	hash, now := record.UndoHash(secret), s.millis()
+	hash, now := record.UndoHash(secret), s.past()
 	from := append([]byte{prefixRecord}, prefix...)
 	var found []*record.Record
 	entries, failed := s.log.Scan(from, successor(from))
