@@ -100,6 +100,7 @@ func openClock(table clockTable, system func() time.Time, kept func() bool, log 
 	if !saved.settled.IsZero() {
 		c.settled.time = earliest(saved.settled, c.settled.time)
 	}
+	c.settle()
 	return c, nil
 }
 
