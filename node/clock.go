@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"boucan/record"
 	"boucan/replica"
 	"boucan/store"
 )
@@ -55,6 +56,9 @@ type clock struct {
 	lent   time.Duration // by which a guess has gone forward with single peers
 	votes  ballot
 	stands time.Duration // clockStands, but in a test
+	opened word          // the time at the start, a guess perhaps
+	doubt  time.Time     // since when, by this clock, the time was not known; zero if it was
+	sure   time.Time     // since when it has been known at first hand without a jump, monotonic; zero if it is not
 	// settled is how far things are forgotten: it follows the clock, but not at
 	// once where that jumps forward.
 	settled pace
@@ -96,7 +100,12 @@ func openClock(table clockTable, system func() time.Time, kept func() bool, log 
 	c.word = word{time: latest(c.build, saved.time), at: time.Now()}
 	c.least, c.lent = saved.least, saved.lent
 	c.look()
-	c.settled = pace{time: c.Now(), at: time.Now(), rate: 1}
+	c.opened, c.doubt = c.best(), saved.doubt
+	c.opened.at = time.Now()
+	if c.doubt.IsZero() && c.opened.source == replica.ClockGuess {
+		c.doubt = c.word.time
+	}
+	c.settled = pace{time: c.opened.time, at: time.Now(), rate: 1}
 	if !saved.settled.IsZero() {
 		c.settled.time = earliest(saved.settled, c.settled.time)
 	}
@@ -112,8 +121,9 @@ func (c *clock) Now() time.Time {
 }
 
 // Settled is the time by which things may be forgotten. It is never after Now.
-// Where Now jumps forward, Settled follows at once if that is known at first
-// hand, else slowly: what a lie makes a node forget would be gone for good.
+// Where Now jumps forward, Settled follows at once if NTP or a battery say so,
+// else slowly: what a lie, or a slip of the operator's hand, makes a node forget
+// would be gone for good.
 func (c *clock) Settled() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -155,6 +165,7 @@ func (c *clock) said() (now time.Time, source replica.ClockSource, hops int) {
 // set takes a better word for the time; the caller holds mu.
 func (c *clock) set(w word) {
 	by := w.time.Sub(c.best().time)
+	c.moved(by)
 	w.at = time.Now()
 	c.word = w
 	if firstHand(w.source) {
@@ -166,6 +177,14 @@ func (c *clock) set(w word) {
 	if by.Abs() > clockStep {
 		c.log.Info("the clock was set", "by", by.Round(time.Second), "source", sourceName(w.source))
 		c.poke()
+	}
+}
+
+// moved draws the consequence of a correction: what was made before was dated too
+// early; the caller holds mu.
+func (c *clock) moved(by time.Duration) {
+	if by > redateFrom && c.doubt.IsZero() {
+		c.doubt = c.opened.time
 	}
 }
 
@@ -182,8 +201,10 @@ func (c *clock) look() {
 	kept := c.kept()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	was := c.best()
 	c.synced = kept
 	if system := c.system(); c.right(system) {
+		c.moved(system.Sub(was.time))
 		// When NTP goes, what it said stays good for a while.
 		c.word = word{time: system, at: time.Now(), source: replica.ClockSynced}
 		c.least, c.lent = system, 0
@@ -198,11 +219,22 @@ func (c *clock) settle() {
 	at := was.now()
 	c.settled = pace{time: at, at: time.Now(), rate: 1}
 	ahead := w.time.Sub(at)
-	if ahead.Abs() > clockStep && was.rate == 1 {
+	jumped := ahead.Abs() > clockStep && was.rate == 1
+	if jumped {
 		c.poke()
 	}
 	switch {
-	case ahead <= clockStep, firstHand(w.source):
+	case !firstHand(w.source):
+		c.sure = time.Time{}
+	case jumped, c.sure.IsZero():
+		c.sure = time.Now()
+	}
+	switch {
+	case ahead <= clockStep:
+		c.settled.time = w.time
+	case !c.doubt.IsZero() && w.source != replica.ClockGuess:
+		// What this node made meanwhile is dated anew first.
+	case w.source == replica.ClockSynced:
 		c.settled.time = w.time
 	default:
 		c.settled.rate = settleRate
@@ -239,7 +271,7 @@ func (c *clock) save() error {
 	if firstHand(w.source) {
 		c.least = w.time
 	}
-	saved := savedClock{time: w.time, least: c.least, settled: earliest(c.settled.now(), w.time), lent: c.lent}
+	saved := savedClock{time: w.time, least: c.least, settled: earliest(c.settled.now(), w.time), lent: c.lent, doubt: c.doubt}
 	c.mu.Unlock()
 	err := saved.write(c.table)
 	if errors.Is(err, store.ErrFull) {
@@ -250,6 +282,47 @@ func (c *clock) save() error {
 		return fmt.Errorf("the store takes nothing any more: %w", err)
 	}
 	return nil
+}
+
+// clockError is how wrong this clock was.
+type clockError struct {
+	now   time.Time
+	since time.Time     // when it began, by the wrong clock; what was made before is right
+	by    time.Duration // to be added to what it said
+}
+
+// erred reports what must be dated anew: what was made since a time was not known,
+// if it was off by much, and in any case what is dated ahead. false where the time
+// is still not known.
+func (c *clock) erred() (clockError, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w := c.best()
+	if w.source == replica.ClockGuess {
+		return clockError{}, false
+	}
+	e := clockError{now: w.time, since: w.time.Add(record.MaxSkew), by: w.time.Sub(c.opened.now())}
+	if !c.doubt.IsZero() && e.by > redateFrom {
+		e.since = c.doubt
+	}
+	return e, true
+}
+
+// mended says that what erred reported has been dealt with.
+func (c *clock) mended() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.opened, c.doubt = c.best(), time.Time{}
+	c.opened.at = time.Now()
+	c.settle()
+}
+
+// sureFor reports whether the time has been known at first hand for so long,
+// without a jump.
+func (c *clock) sureFor(d time.Duration) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.sure.IsZero() && time.Since(c.sure) >= d
 }
 
 func latest(a, b time.Time) time.Time {

@@ -25,33 +25,36 @@ type savedClock struct {
 	least   time.Time     // the latest known at first hand; peers set no clock back beyond it
 	settled time.Time     // by which things have been forgotten
 	lent    time.Duration // by which guesses have gone forward with single peers
+	doubt   time.Time     // since when, by this clock, the time was not known; zero if it was
 }
 
 // clockRecord is a savedClock on disk, its times in Unix milliseconds, big
-// endian. Programs before it wrote Time alone.
-type clockRecord struct{ Time, Least, Settled, Lent int64 }
+// endian. Earlier programs wrote only the first of them.
+type clockRecord struct{ Time, Least, Settled, Lent, Doubt int64 }
 
 func loadClock(table clockTable) (savedClock, error) {
 	b, ok, err := table.Get(clockKey)
 	if err != nil {
 		return savedClock{}, fmt.Errorf("read saved time: %w", err)
 	}
-	var r clockRecord
-	switch {
-	case !ok:
+	if !ok {
 		return savedClock{}, nil
-	case len(b) == 8:
-		return savedClock{time: time.UnixMilli(int64(binary.BigEndian.Uint64(b)))}, nil
 	}
-	if _, err := binary.Decode(b, binary.BigEndian, &r); err != nil {
-		return savedClock{}, nil // a later program's; it is a guess in any case
+	zero := time.Time{}.UnixMilli()
+	r := clockRecord{Time: zero, Least: zero, Settled: zero, Doubt: zero}
+	fields := []*int64{&r.Time, &r.Least, &r.Settled, &r.Lent, &r.Doubt}
+	for i, f := range fields[:min(len(fields), len(b)/8)] {
+		*f = int64(binary.BigEndian.Uint64(b[8*i:]))
 	}
-	return savedClock{timeOf(r.Time), timeOf(r.Least), timeOf(r.Settled), time.Duration(r.Lent) * time.Millisecond}, nil
+	return savedClock{
+		time: timeOf(r.Time), least: timeOf(r.Least), settled: timeOf(r.Settled),
+		lent: time.Duration(r.Lent) * time.Millisecond, doubt: timeOf(r.Doubt),
+	}, nil
 }
 
 func (s savedClock) write(table clockTable) error {
 	b, err := binary.Append(nil, binary.BigEndian, clockRecord{
-		s.time.UnixMilli(), s.least.UnixMilli(), s.settled.UnixMilli(), s.lent.Milliseconds(),
+		s.time.UnixMilli(), s.least.UnixMilli(), s.settled.UnixMilli(), s.lent.Milliseconds(), s.doubt.UnixMilli(),
 	})
 	if err != nil {
 		return fmt.Errorf("write the time: %w", err)

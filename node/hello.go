@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"net/netip"
 
 	"github.com/libp2p/go-libp2p/core/host"
@@ -41,18 +40,4 @@ func addrOf(h host.Host, k record.Key) (netip.Addr, bool) {
 		}
 	}
 	return netip.Addr{}, false
-}
-
-// followClock looks at everything again that depends on the time whenever the
-// clock was set, until ctx ends.
-func (n *Node) followClock(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-n.clock.wake:
-			n.records.Reclocked()
-			n.syncer.Nudge()
-		}
-	}
 }

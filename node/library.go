@@ -43,6 +43,7 @@ type library struct {
 	blobs   *share.Blobs
 	names   *catalogue
 	guests  guests
+	redates redates
 	// withheld are the operator's files that a trusted moderator took down.
 	withheld *withheld
 	drops    *drops
@@ -77,7 +78,7 @@ func newLibrary(n *Node) (*library, error) {
 	}
 	return &library{
 		key: n.key, clock: n.clock, records: n.records, names: newCatalogue(n.key.Key()),
-		guests: guests{n.db.Table(store.Node)}, withheld: withheld, drops: newDrops(), changed: n.changed, log: n.log, copyNothing: n.config.copyNothing,
+		guests: guests{n.db.Table(store.Node)}, withheld: withheld, redates: redates{n.db.Table(store.Node)}, drops: newDrops(), changed: n.changed, log: n.log, copyNothing: n.config.copyNothing,
 		offering: make(chan struct{}, 1), ready: make(chan struct{}, 1), touched: make(map[record.CID]struct{}),
 	}, nil
 }

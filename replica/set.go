@@ -83,6 +83,8 @@ type Set struct {
 
 	queue   queue
 	waiting waiting
+	brought *rates // of records that peers bring
+	pushed  *rates // of those that they push
 	cards   cards
 
 	// mu guards what follows. Nothing is read from or written to disk under it.
@@ -115,6 +117,8 @@ func Open(log Log, o Options) (*Set, error) {
 	if s.trusted == nil {
 		s.trusted = func(record.Key) bool { return false }
 	}
+	share := rateShares * (s.limits.AuthorRecords + s.limits.AuthorTakedowns)
+	s.brought, s.pushed = newRates(share, rateShares*rateTime/time.Duration(share)), newRates(pushBurst, pushEvery)
 	if o.Fold == nil {
 		o.Fold = strings.ToLower
 	}
