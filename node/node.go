@@ -251,7 +251,7 @@ func (n *Node) wire() (err error) {
 		return err
 	}
 	n.blobs, err = share.Open(n.dir, n.db.Table(store.Blobs), blobStreams{streams{n.host, blobProtocol}}, n.library, share.Options{
-		Logger: n.log, Workers: n.config.Profile.HashWorkers, Reserve: reserve, Now: n.clock.Now,
+		Logger: n.log, Workers: n.config.Profile.HashWorkers, Chunks: n.config.Profile.Chunks, Reserve: reserve, Now: n.clock.Now,
 		Scrub: n.config.scrubRate(),
 	})
 	if err != nil {
