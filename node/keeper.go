@@ -65,7 +65,7 @@ func (k *keeper) decide(ctx context.Context, cids []record.CID) error {
 		switch {
 		case !k.names.mentions(cid):
 			gone = append(gone, cid)
-		case !k.blobs.Has(cid) && !k.blobs.Refused(cid):
+		case !k.lies(cid) && !k.blobs.Refused(cid):
 			missing = append(missing, cid)
 		}
 	}

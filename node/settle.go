@@ -47,7 +47,7 @@ func (k *keeper) wantAll(ctx context.Context) (err error) {
 		missing = missing[:0]
 	}
 	k.names.all(func(r *row) bool {
-		if !k.blobs.Has(r.cid) && !k.blobs.Refused(r.cid) {
+		if !k.lies(r.cid) && !k.blobs.Refused(r.cid) {
 			missing = append(missing, r.cid)
 		}
 		if len(missing) == guestBatch {

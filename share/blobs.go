@@ -32,7 +32,7 @@ var (
 	ErrTooLarge = dropdir.ErrTooLarge
 	ErrAway     = dropdir.ErrAway
 	ErrNotHere  = errors.New("blob is not here")
-	ErrChanged  = errors.New("file was changed by hand")
+	ErrChanged  = dropdir.ErrChanged
 )
 
 // Index is the ordered key-value table that Blobs keeps its knowledge in.
@@ -147,6 +147,7 @@ type Blobs struct {
 	confirmed atomic.Bool  // Confirm was called, and no look has been since
 	used      atomic.Int64 // Unix nanoseconds: when somebody last had bytes read or written
 	scrub     *scrub
+	mends     mends
 	landings  landings
 	blocks    blocks
 	arrivals  chan record.CID
@@ -176,6 +177,7 @@ func Open(dir *dropdir.Dir, index Index, streams Streams, catalog Catalog, o Opt
 	b.hints.init()
 	b.landings.init()
 	b.blocks.init()
+	b.mends.open = make(map[string]bool)
 	b.arrivals = make(chan record.CID, maxArrivals)
 	if v, ok, err := b.get(settingTally); err != nil {
 		return nil, err

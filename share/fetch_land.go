@@ -148,7 +148,11 @@ func (t *transfers) endWrite(p *pull, i int, err error) {
 		p.have.clear(i)
 		p.end = max(p.end, endKeep)
 		p.ready = false
-		if !p.w.dropped {
+		switch {
+		case p.w.dropped:
+		case p.land.mend != nil && !errors.Is(err, ErrFull):
+			t.hold(p.w) // that one file cannot be written
+		default:
 			t.pause(err)
 		}
 	}

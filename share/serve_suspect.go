@@ -17,7 +17,7 @@ const (
 )
 
 // suspect reads a chunk again that a peer called wrong. Where it is wrong, the
-// blob is offered no more, and its file is looked at as one edited by hand.
+// blob is offered no more, and the scrub looks at its file.
 func (v *server) suspect(cid record.CID, chunk int) {
 	select {
 	case v.checking <- struct{}{}:
@@ -53,7 +53,7 @@ func (v *server) spoil(cid record.CID) {
 	v.spoiled.put(cid, struct{}{})
 	v.mu.Unlock()
 	v.b.log.Warn("a file does not hold what it held; it is not offered any more")
-	v.b.recheck(cid)
+	v.b.doubt(cid, chunk)
 }
 
 // mayCheck reports whether the chunk has not been looked at of late.
