@@ -276,6 +276,12 @@ func (b *Blobs) Path(cid record.CID) (string, bool) {
 // was indexed; then it will be looked at again soon. The file is a plain
 // *os.File, so that the system can send it by itself.
 func (b *Blobs) Open(cid record.CID) (*os.File, File, error) {
+	b.use()
+	return b.open(cid)
+}
+
+// open is Open for what the box does by itself.
+func (b *Blobs) open(cid record.CID) (*os.File, File, error) {
 	if !b.dir.Present() {
 		return nil, File{}, fmt.Errorf("%w: %w", ErrNotHere, ErrAway)
 	}
@@ -286,7 +292,6 @@ func (b *Blobs) Open(cid record.CID) (*os.File, File, error) {
 	if !ok {
 		return nil, File{}, ErrNotHere
 	}
-	b.use()
 	f, e, err := b.dir.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		b.hints.add(path)

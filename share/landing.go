@@ -232,7 +232,9 @@ func (l *landing) missing() iter.Seq[int] {
 // write puts chunk i in place. The caller has verified data against the
 // manifest. It may be called from many goroutines; data is not kept.
 func (l *landing) write(i int, data []byte) error {
-	l.b.use()
+	if l.mend == nil {
+		l.b.use()
+	}
 	offset, length := l.m.Chunk(i)
 	if len(data) != length {
 		return fmt.Errorf("write chunk: %w", ErrManifest)

@@ -243,7 +243,7 @@ func (b *Blobs) mend(ctx context.Context, f File) error {
 	if b.mends.has(f.Path) {
 		return nil
 	}
-	twin, _, err := b.Open(f.CID)
+	twin, _, err := b.open(f.CID)
 	if err == nil {
 		defer twin.Close() // was only read
 		return b.mendFrom(ctx, twin, f)

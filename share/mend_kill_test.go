@@ -18,8 +18,8 @@ import (
 const mendRoot = "BOUCAN_TEST_MEND_CHILD"
 
 const (
-	mendFiles = 12
-	mendSize  = 4*ChunkSize + 99
+	mendFiles = 9
+	mendSize  = 2*ChunkSize + 99
 )
 
 // mendContent is what the i-th file of the kill test holds: every third is of
@@ -71,8 +71,8 @@ func TestRepairKilled(t *testing.T) {
 		size := int64(len(mendContent(i)))
 		spoilByte(t, b.at(fmt.Sprintf("a/%02d", i)), 0)
 		spoilByte(t, b.at(fmt.Sprintf("a/%02d", i)), size-1)
-		if size > 3*ChunkSize {
-			spoilByte(t, b.at(fmt.Sprintf("a/%02d", i)), 2*ChunkSize)
+		if size > 2*ChunkSize {
+			spoilByte(t, b.at(fmt.Sprintf("a/%02d", i)), ChunkSize)
 		}
 	}
 	for round := range 6 {
