@@ -215,7 +215,7 @@ func (d *DAG) copy(w io.Writer, i int, sum [leafSize]byte) error {
 		hash.Write(p)
 		done += len(p)
 		if done == length && [leafSize]byte(hash.Sum(nil)) != sum {
-			d.b.transfers.serve.spoil(d.blob)
+			d.b.transfers.serve.spoil(d.blob, i)
 			return fmt.Errorf("read blob: %w", ErrChanged)
 		}
 		if _, err := w.Write(p); err != nil || done == length {

@@ -44,11 +44,12 @@ func (v *server) suspect(cid record.CID, chunk int) {
 	if err == nil && [leafSize]byte(hash.Sum(nil)) == m.Leaf(chunk) {
 		return
 	}
-	v.spoil(cid)
+	v.spoil(cid, chunk)
 }
 
-// spoil notes that a chunk of a blob was found wrong on this disk.
-func (v *server) spoil(cid record.CID) {
+// spoil notes that a chunk of a blob was found wrong on this disk, and has the
+// scrub look at it.
+func (v *server) spoil(cid record.CID, chunk int) {
 	v.mu.Lock()
 	v.spoiled.put(cid, struct{}{})
 	v.mu.Unlock()
