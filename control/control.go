@@ -80,6 +80,7 @@ type Peer struct {
 	Name      string    `json:"name"`
 	Addrs     []string  `json:"addrs"`
 	Connected bool      `json:"connected"`
+	Near      bool      `json:"near"` // in reach; among many, not all of these are connected
 	LastSeen  time.Time `json:"last_seen"`
 }
 

@@ -127,6 +127,12 @@ type Options struct {
 	Reserve int64            // bytes of free space that are never eaten
 	Now     func() time.Time // nil for time.Now
 	Scrub   int64            // bytes a second that a scrub reads at most; 0 where only StartScrub begins one
+	// Seek is asked to connect with peers that may have a blob that no connected
+	// one has: the author of its record and, where somebody waits to read it,
+	// others. It reports whether there is anybody to hope for, and is called again
+	// while nobody has come with it. It must be quick and not call Blobs; nil where
+	// all that can be reached is connected.
+	Seek func(author record.Key, waited bool) bool
 }
 
 // Blobs is the store of blobs. Its methods may be called from many goroutines.
@@ -170,6 +176,9 @@ func Open(dir *dropdir.Dir, index Index, streams Streams, catalog Catalog, o Opt
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Seek == nil {
+		o.Seek = func(record.Key, bool) bool { return false }
 	}
 	b := &Blobs{dir: dir, index: index, streams: streams, catalog: catalog, o: o, log: o.Logger}
 	b.hashers = newHashers(o.Workers)

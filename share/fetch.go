@@ -89,6 +89,9 @@ type transfers struct {
 	demands    map[record.CID]*demand // what is read while it comes
 	demandList []*demand              // the same, the one to be served next first
 	nReaders   int                    // of them all
+
+	seekLane class // where seekAuthors goes on
+	seekAt   int
 }
 
 // maxTurns is how many peers are asked at the same time. Each holds a slab.
