@@ -24,9 +24,7 @@ const (
 	// politeWait is how long the box with the greater key lets the other dial
 	// first, so that most pairs make one connection, not two.
 	politeWait = 400 * time.Millisecond
-	// dialLook is how often it is seen who is to be dialled, and changeLook
-	// whether it is time for another box.
-	dialLook   = 200 * time.Millisecond
+	// changeLook is how often it is seen whether it is time for another box.
 	changeLook = time.Second
 )
 
@@ -43,8 +41,8 @@ func (p *peers) run(ctx context.Context) error {
 	}
 	var dials sync.WaitGroup
 	defer dials.Wait()
-	tick, change := time.NewTicker(dialLook), time.NewTicker(changeLook)
-	defer tick.Stop()
+	due, change := time.NewTimer(0), time.NewTicker(changeLook)
+	defer due.Stop()
 	defer change.Stop()
 	for {
 		select {
@@ -55,9 +53,9 @@ func (p *peers) run(ctx context.Context) error {
 				p.connectedness(e.Peer, e.Connectedness)
 			}
 		case <-p.wake:
-			p.dialDue(ctx, &dials)
-		case <-tick.C:
-			p.dialDue(ctx, &dials)
+			due.Reset(p.dialDue(ctx, &dials))
+		case <-due.C:
+			due.Reset(p.dialDue(ctx, &dials))
 		case now := <-change.C:
 			p.change(now, &dials)
 		}
@@ -99,6 +97,7 @@ func (p *peers) connectedness(id peer.ID, c network.Connectedness) {
 		p.up(key)
 	} else {
 		p.down(key)
+		p.poke()
 	}
 	p.changed.tell()
 }
@@ -111,16 +110,19 @@ func (p *peers) polite(key record.Key) time.Duration {
 	return 0
 }
 
-// dialDue starts a dial to those that choose names.
-func (p *peers) dialDue(ctx context.Context, wg *sync.WaitGroup) {
+// dialDue starts a dial to those that choose names, and says how long to wait for
+// the next.
+func (p *peers) dialDue(ctx context.Context, wg *sync.WaitGroup) time.Duration {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, t := range p.choose(now) {
+	chosen, wait := p.choose(now)
+	for _, t := range chosen {
 		t.n.dialing, t.n.dialed = true, now
 		addrs := found{addrs: slices.Clone(t.n.addrs)}
 		wg.Go(func() { p.dial(ctx, t.key, addrs) })
 	}
+	return wait
 }
 
 func (p *peers) dial(ctx context.Context, key record.Key, f found) {

@@ -38,6 +38,9 @@ const (
 	// meanwhile.
 	seekAtOnce = 4
 	seekMost   = 16
+	// lookLeast is how often it is seen who is to be dialled where nothing calls
+	// for it.
+	lookLeast = 5 * time.Second
 	// slowDial is how long a dial may take until another one is begun beside it.
 	slowDial = time.Second
 	// callTries is how often a box that was called is dialled in vain.
@@ -65,47 +68,72 @@ func (p *peers) greet(n *neighbour) {
 	}
 }
 
-// choose returns whom to dial of those whose time has come, the best first; the
-// caller holds mu.
-func (p *peers) choose(now time.Time) []target {
-	var called, others []target
-	begun, room := 0, dialsAtOnce
-	many := p.many()
-	crowd := make(map[netip.Addr]int) // connections with each address
-	for key, n := range p.all {
+// choose returns whom to dial of those whose time has come, the best first, and how
+// long to wait for the next; the caller holds mu.
+func (p *peers) choose(now time.Time) (chosen []target, wait time.Duration) {
+	need, room, wait := keepBegun, dialsAtOnce, lookLeast
+	later := func(at time.Time) { wait = min(wait, max(at.Sub(now), 0)) }
+	for _, n := range p.all {
 		switch {
 		case n.dialing:
 			room--
-			if n.called == notCalled && now.Sub(n.dialed) < slowDial {
-				begun++ // most likely
+			if n.called != notCalled {
+				break
 			}
-			n.count(crowd)
-		case n.connected:
-			if n.begun {
-				begun++
+			if slow := n.dialed.Add(slowDial); now.Before(slow) {
+				need-- // most likely
+				later(slow)
 			}
-			n.count(crowd)
-		case !n.announced || n.next.After(now):
-		case n.called != notCalled || !many:
-			called = append(called, target{key: key, n: n})
-		default:
-			others = append(others, target{key: key, n: n, luck: rand.Uint64()})
+		case n.connected && n.begun:
+			need--
 		}
 	}
-	for i, t := range others {
-		others[i].crowd = t.n.crowdedness(crowd)
+	many := p.many()
+	for key, n := range p.all {
+		switch {
+		case n.connected || n.dialing || !n.announced || many && n.called == notCalled && need <= 0:
+		case n.next.After(now):
+			later(n.next)
+		default:
+			chosen = append(chosen, target{key: key, n: n})
+		}
 	}
-	// First those that failed least, so that a crowd of boxes that do not answer
-	// does not keep one that does waiting; then those that do not share an
-	// address with others, so that one machine cannot be all that a node sees.
-	order := func(a, b target) int {
-		return cmp.Or(cmp.Compare(a.n.fails, b.n.fails), cmp.Compare(a.crowd, b.crowd),
-			cmp.Compare(a.luck, b.luck), a.n.next.Compare(b.n.next))
+	if len(chosen) == 0 || room <= 0 {
+		return nil, wait
 	}
-	slices.SortFunc(called, order)
-	slices.SortFunc(others, order)
-	chosen := append(called, others[:min(len(others), max(keepBegun-begun, 0))]...)
-	return chosen[:min(len(chosen), max(room, 0))]
+	if many {
+		chosen = p.pick(chosen, need)
+	} else {
+		slices.SortFunc(chosen, func(a, b target) int {
+			return cmp.Or(cmp.Compare(a.n.fails, b.n.fails), a.n.next.Compare(b.n.next))
+		})
+	}
+	return chosen[:min(len(chosen), room)], wait
+}
+
+// pick keeps those that were called, and at most need others: first those that
+// failed least, so that a crowd of boxes that do not answer does not keep one that
+// does waiting; then those that share no address with others, so that one machine
+// cannot be all that a node sees; then by chance. The caller holds mu.
+func (p *peers) pick(from []target, need int) []target {
+	crowd := make(map[netip.Addr]int) // connections with each address
+	for _, n := range p.all {
+		if n.connected || n.dialing {
+			n.count(crowd)
+		}
+	}
+	for i, t := range from {
+		from[i].crowd, from[i].luck = t.n.crowdedness(crowd), rand.Uint64()
+	}
+	slices.SortFunc(from, func(a, b target) int {
+		return cmp.Or(-cmp.Compare(a.n.called, b.n.called), cmp.Compare(a.n.fails, b.n.fails),
+			cmp.Compare(a.crowd, b.crowd), cmp.Compare(a.luck, b.luck))
+	})
+	called := 0
+	for called < len(from) && from[called].n.called != notCalled {
+		called++
+	}
+	return from[:min(len(from), called+max(need, 0))]
 }
 
 // target is a box that may be dialled.
@@ -147,6 +175,7 @@ func (p *peers) change(now time.Time, closing *sync.WaitGroup) {
 		p.nextChange = now.Add(changeEvery*3/4 + rand.N(changeEvery/2))
 		if n := p.another(func(*neighbour) bool { return true }); n != nil {
 			n.called, n.next = greeted, now
+			p.poke()
 		}
 	}
 	p.part(now, closing)
