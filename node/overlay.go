@@ -199,23 +199,24 @@ func (p *peers) another(fit func(*neighbour) bool) *neighbour {
 // part closes one connection of those that are too many, where nothing goes on
 // over it; the caller holds mu.
 func (p *peers) part(now time.Time, closing *sync.WaitGroup) {
-	begun, seen := 0, 0
-	var leave record.Key
+	begun := 0
+	var may []record.Key
 	for key, n := range p.all {
-		if !n.connected || !n.begun {
-			continue
-		}
-		begun++
-		if now.After(n.stay) && !n.parting && !p.works(key) {
-			if seen++; rand.IntN(seen) == 0 {
-				leave = key
+		if n.connected && n.begun {
+			if begun++; now.After(n.stay) && !n.parting {
+				may = append(may, key)
 			}
 		}
 	}
-	if begun <= keepBegun || seen == 0 {
+	if begun <= keepBegun {
 		return
 	}
-	n := p.all[leave]
+	rand.Shuffle(len(may), func(i, j int) { may[i], may[j] = may[j], may[i] })
+	at := slices.IndexFunc(may, func(key record.Key) bool { return !p.works(key) })
+	if at < 0 {
+		return
+	}
+	leave, n := may[at], p.all[may[at]]
 	n.parting = true
 	closing.Go(func() {
 		id, err := peerID(leave)
