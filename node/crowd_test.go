@@ -97,6 +97,8 @@ func inCrowd(t *testing.T, n int, test func(c *crowd)) {
 
 func crowdAddr(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, byte(i / 250), byte(1 + i%250)}) }
 
+func addrPorts(a netip.Addr) []netip.AddrPort { return []netip.AddrPort{netip.AddrPortFrom(a, 9472)} }
+
 func (n *crowdNode) start(ctx context.Context) {
 	t := n.crowd.t
 	quiet := slog.New(slog.DiscardHandler)
@@ -138,7 +140,7 @@ func (n *crowdNode) hears(others ...*crowdNode) {
 	for _, i := range rand.Perm(len(others)) {
 		o := others[i]
 		time.AfterFunc(rand.N(time.Second), func() {
-			n.peers.Found(discovery.Peer{ID: o.key.String(), Name: "box", Addrs: []netip.AddrPort{netip.AddrPortFrom(crowdAddr(o.n), 9472)}})
+			n.peers.Found(discovery.Peer{ID: o.key.String(), Name: "box", Addrs: addrPorts(crowdAddr(o.n))})
 		})
 	}
 }

@@ -253,7 +253,7 @@ func (n *Node) wire() (err error) {
 	n.blobs, err = share.Open(n.dir, n.db.Table(store.Blobs), blobStreams{streams{n.host, blobProtocol}}, n.library, share.Options{
 		Logger: n.log, Workers: n.config.Profile.HashWorkers, Chunks: n.config.Profile.Chunks, Reserve: reserve, Now: n.clock.Now,
 		Scrub: n.config.scrubRate(),
-		Seek: func(author record.Key, waited bool) bool { return n.peers.seek(author, waited) },
+		Seek:  func(author record.Key, waited bool) bool { return n.peers.seek(author, waited) },
 	})
 	if err != nil {
 		return fmt.Errorf("open the shared files: %w", err)

@@ -39,6 +39,7 @@ type box struct {
 	stop    func()
 
 	mu      sync.Mutex
+	seek    func(author record.Key, waited bool) bool
 	arrived []record.CID
 }
 
@@ -63,6 +64,11 @@ func (b *box) start() {
 	b.blobs, err = share.Open(dir, db.Table(store.Blobs), view{b.n, b.key}, b, share.Options{
 		Logger: slog.New(b.logs), Reserve: b.reserve, Scrub: b.scrub, Chunks: b.chunks,
 		Now: func() time.Time { return time.Now().Add(b.ahead) },
+		Seek: func(author record.Key, waited bool) bool {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return b.seek != nil && b.seek(author, waited)
+		},
 	})
 	if err != nil {
 		b.t.Fatal(err)
@@ -100,6 +106,13 @@ func (b *box) start() {
 			b.t.Error(err)
 		}
 	})
+}
+
+// seeks has the box call seek where a blob is with nobody connected.
+func (b *box) seeks(seek func(author record.Key, waited bool) bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.seek = seek
 }
 
 func (b *box) Appeared(context.Context, []share.File) error { return nil }
