@@ -95,7 +95,9 @@ func inCrowd(t *testing.T, n int, test func(c *crowd)) {
 	})
 }
 
-func crowdAddr(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, byte(i / 250), byte(1 + i%250)}) }
+func crowdAddr(i int) netip.Addr {
+	return netip.AddrFrom4([4]byte{10, 0, byte(i / 250), byte(1 + i%250)})
+}
 
 func addrPorts(a netip.Addr) []netip.AddrPort { return []netip.AddrPort{netip.AddrPortFrom(a, 9472)} }
 

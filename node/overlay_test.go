@@ -9,12 +9,15 @@ import (
 )
 
 // crowded is how many nodes a test has that wants many.
-const crowded = 36
+const crowded = 24
+
+// settled is how long a crowd takes until each node has the connections it keeps.
+const settled = 3 * time.Minute
 
 func TestFewConnectWithAll(t *testing.T) {
 	inCrowd(t, allNear+1, func(c *crowd) {
 		c.meet(c.nodes, c.nodes)
-		time.Sleep(time.Hour)
+		time.Sleep(10 * time.Minute)
 		for _, n := range c.nodes {
 			if got := n.peers.connected(); got != allNear {
 				t.Errorf("node %d is connected with %d of %d", n.n, got, allNear)
@@ -29,9 +32,9 @@ func TestFewConnectWithAll(t *testing.T) {
 func TestManyKeepAFewConnectionsEach(t *testing.T) {
 	inCrowd(t, crowded, func(c *crowd) {
 		c.meet(c.nodes, c.nodes)
-		time.Sleep(5 * time.Minute)
+		time.Sleep(settled)
 		before := c.dials.Load()
-		for range 30 {
+		for range 15 {
 			time.Sleep(time.Minute)
 			for _, n := range c.nodes {
 				begun, near := n.begun()
@@ -44,8 +47,8 @@ func TestManyKeepAFewConnectionsEach(t *testing.T) {
 			}
 		}
 		each := float64(c.dials.Load()-before) / crowded
-		if usual := float64(30*time.Minute) / float64(changeEvery); each < usual/2 || each > 2*usual {
-			t.Errorf("each made %.1f connections in half an hour, want about %.0f", each, usual)
+		if usual := float64(15*time.Minute) / float64(changeEvery); each < usual/2 || each > 2*usual {
+			t.Errorf("each made %.1f connections in a quarter of an hour, want about %.0f", each, usual)
 		}
 	})
 }
@@ -74,7 +77,7 @@ func TestACarrierMeetsACrowd(t *testing.T) {
 		crowd, carrier := c.nodes[1:], c.nodes[0]
 		crowd[0].publish(20)
 		c.meet(crowd, crowd)
-		time.Sleep(10 * time.Minute)
+		time.Sleep(settled)
 		carrier.publish(100) // more than is pushed one by one
 		c.meet(crowd, []*crowdNode{carrier})
 		if took := c.untilAll(120); took > 5*time.Second {
@@ -96,7 +99,7 @@ func TestWhoOnlyAnnouncesIsMet(t *testing.T) {
 		inCrowd(t, crowded, func(c *crowd) {
 			crowd, mute := c.nodes[1:], c.nodes[0]
 			c.meet(crowd, crowd)
-			time.Sleep(10 * time.Minute)
+			time.Sleep(settled)
 			before := c.dials.Load()
 			mute.publish(1)
 			for _, n := range crowd {
@@ -123,13 +126,13 @@ func TestWhoOnlyAnnouncesIsMet(t *testing.T) {
 // Two halves of a network, each with connections enough, are joined when they hear of
 // each other.
 func TestHalvesOfACrowdMeet(t *testing.T) {
-	inCrowd(t, 2*crowded, func(c *crowd) {
-		left, right := c.nodes[:crowded], c.nodes[crowded:]
+	inCrowd(t, crowded*7/4, func(c *crowd) {
+		left, right := c.nodes[:crowded*7/8], c.nodes[crowded*7/8:]
 		c.meet(left, left)
 		c.meet(right, right)
 		left[0].publish(100)
 		right[0].publish(100)
-		time.Sleep(10 * time.Minute)
+		time.Sleep(settled)
 		c.meet(left, right)
 		if took := c.untilAll(200); took > 10*time.Second {
 			t.Errorf("all held alike after %v", took)
@@ -142,13 +145,13 @@ func TestHalvesThatForgotNothingMeet(t *testing.T) {
 	inCrowd(t, crowded, func(c *crowd) {
 		left, right := c.nodes[:crowded/2], c.nodes[crowded/2:]
 		c.meet(c.nodes, c.nodes)
-		time.Sleep(10 * time.Minute)
+		time.Sleep(settled)
 		for _, a := range left {
 			for _, b := range right {
 				c.part(a, b)
 			}
 		}
-		time.Sleep(10 * time.Minute)
+		time.Sleep(settled)
 		left[0].publish(100)
 		right[0].publish(100)
 		time.Sleep(time.Minute)
@@ -177,7 +180,7 @@ func (c *crowd) part(a, b *crowdNode) {
 func TestSeekingReachesTheAuthor(t *testing.T) {
 	inCrowd(t, crowded, func(c *crowd) {
 		c.meet(c.nodes, c.nodes)
-		time.Sleep(10 * time.Minute)
+		time.Sleep(settled)
 		n := c.nodes[0]
 		author := n.stranger(c)
 		if !n.peers.seek(author.key, false) {
@@ -211,9 +214,9 @@ func (n *crowdNode) stranger(c *crowd) *crowdNode {
 // What somebody waits for may be with anybody: all are asked in turn, never many at a
 // time.
 func TestSeekingAsksEverybodyInTurn(t *testing.T) {
-	inCrowd(t, 2*crowded, func(c *crowd) {
+	inCrowd(t, crowded*7/4, func(c *crowd) {
 		c.meet(c.nodes, c.nodes)
-		time.Sleep(10 * time.Minute)
+		time.Sleep(settled)
 		n := c.nodes[0]
 		met := make(map[record.Key]bool)
 		for range 60 {

@@ -65,10 +65,25 @@ func measure(t *testing.T, nodes int, quiet time.Duration) (m measured) {
 	return m
 }
 
-func TestScale(t *testing.T) {
-	for _, n := range []int{100} {
-		began := time.Now()
-		m := measure(t, n, 10*time.Minute)
-		t.Logf("%+v in %v", m, time.Since(began))
+// TestHousekeepingDoesNotGrow: what a node sends while nothing is new, and what one
+// message costs it, follows the number of its connections, and that is bounded.
+func TestHousekeepingDoesNotGrow(t *testing.T) {
+	few, some, more := measure(t, 2, settled), measure(t, 20, 10*time.Minute), measure(t, 40, 10*time.Minute)
+	if few.idleBytes == 0 || few.connections != 1 {
+		t.Errorf("two nodes: %+v", few)
+	}
+	if more.idleBytes > some.idleBytes*5/4 {
+		t.Errorf("an idle hour costs %d bytes among 40, %d among 20", more.idleBytes, some.idleBytes)
+	}
+	if more.saidBytes > some.saidBytes*3/2 {
+		t.Errorf("a message costs %d bytes among 40, %d among 20", more.saidBytes, some.saidBytes)
+	}
+	if more.connections > allNear+1 {
+		t.Errorf("%.1f connections a node among 40", more.connections)
+	}
+	for _, m := range []measured{few, some, more} {
+		if m.met > 10*time.Second || m.said > 2*time.Second {
+			t.Errorf("%d nodes met in %v, a message took %v", m.nodes, m.met, m.said)
+		}
 	}
 }
