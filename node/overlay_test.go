@@ -94,7 +94,7 @@ func TestACarrierMeetsACrowd(t *testing.T) {
 // connections enough.
 func TestWhoOnlyAnnouncesIsMet(t *testing.T) {
 	met := 0
-	const times = 3
+	const times = 4
 	for range times {
 		inCrowd(t, crowded, func(c *crowd) {
 			crowd, mute := c.nodes[1:], c.nodes[0]
