@@ -86,23 +86,13 @@ func newLibrary(n *Node) (*library, error) {
 // load fills the catalogue from the records held. It is called once, before
 // anything else runs.
 func (l *library) load() error {
-	const page = replica.MaxPage
-	var cursor replica.Cursor
-	for {
-		recs, err := l.records.Newest(record.KindFile, cursor, page)
-		if err != nil {
-			return err
+	recs, failed := l.records.All(record.KindFile)
+	for r := range recs {
+		if f, err := r.File(); err == nil {
+			l.names.add(r, f)
 		}
-		for _, r := range recs {
-			if f, err := r.File(); err == nil {
-				l.names.add(r, f)
-			}
-		}
-		if len(recs) < page {
-			return nil
-		}
-		cursor = replica.CursorOf(recs[len(recs)-1])
 	}
+	return failed()
 }
 
 // take hears of changes of the record set. It enters them into the catalogue at

@@ -54,6 +54,26 @@ func (s *Set) stored(id record.ID) (*record.Record, bool, error) {
 	return r, true, nil
 }
 
+// All yields the living records of a kind in no order, in one pass over the table:
+// what Newest reads here and there comes in a row. The loop must not change the set.
+// The function returned reports what ended it early.
+func (s *Set) All(kind record.Kind) (iter.Seq[*record.Record], func() error) {
+	entries, failed := s.log.Scan([]byte{prefixRecord}, []byte{prefixRecord + 1})
+	return func(yield func(*record.Record) bool) {
+		now := s.millis()
+		for _, raw := range entries {
+			r, err := record.Decode(bytes.Clone(raw))
+			if err != nil { // one that rots must not hide the others
+				s.logger.Error("a record on disk is damaged", "error", err)
+				continue
+			}
+			if r.Kind == kind && r.Expires > now && !yield(r) {
+				return
+			}
+		}
+	}, failed
+}
+
 // Newest returns living records of a kind, newest first, from before a cursor on.
 // The zero Cursor begins at the newest. At most limit and never more than MaxPage;
 // fewer only at the end.
