@@ -66,6 +66,7 @@ var edges = []edge{
 	{"record", "github.com/fxamacker/cbor/v2", "the canonical encoding"},
 	{"record", "github.com/mr-tron/base58", "peer IDs in text"},
 
+	{"bench/start", "node", "fills a data folder as a node has it"},
 	{"bench/replicate", "control", "how far the boxes are that it measures"},
 	{"bench/replicate", "golang.org/x/sys", "entering a network namespace, syncing a file system"},
 	{"bench/replicate", "github.com/libp2p/go-libp2p", "what TLS and yamux alone would do, to compare with"},

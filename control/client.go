@@ -137,6 +137,17 @@ func (c *Client) History(ctx context.Context, room string, limit int) ([]Message
 	return ask[[]Message](ctx, c, "/v1/chat", url.Values{"room": {room}, "limit": {strconv.Itoa(limit)}})
 }
 
+// Clock asks what the node knows of the time.
+func (c *Client) Clock(ctx context.Context) (Clock, error) {
+	return ask[Clock](ctx, c, "/v1/clock", nil)
+}
+
+// SetClock says what time it is.
+func (c *Client) SetClock(ctx context.Context, now time.Time) (Clock, error) {
+	q := url.Values{"time": {strconv.FormatInt(now.UnixMilli(), 10)}}
+	return decode[Clock](c.do(ctx, http.MethodPost, "/v1/clock", q, nil))
+}
+
 // Confirm says that what lies in the shared folder now is right.
 func (c *Client) Confirm(ctx context.Context) error {
 	_, err := decode[Identity](c.do(ctx, http.MethodPost, "/v1/confirm", nil, nil))

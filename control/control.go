@@ -116,7 +116,27 @@ type Peer struct {
 	Name      string    `json:"name"`
 	Addrs     []string  `json:"addrs"`
 	Connected bool      `json:"connected"`
+	Near      bool      `json:"near"` // in reach; among many, not all of these are connected
 	LastSeen  time.Time `json:"last_seen"`
+}
+
+// Clock is what a node knows of the time.
+type Clock struct {
+	Time   time.Time   `json:"time"`   // as the node has it
+	Source string      `json:"source"` // system, operator, peers, visitor or guess
+	Hops   int         `json:"hops"`   // where peers agreed: boxes to one that knows by itself
+	System time.Time   `json:"system"` // the machine's own clock
+	Peers  []PeerClock `json:"peers"`  // of connected boxes, as they said when they last met
+}
+
+// PeerClock is what a connected box said of the time.
+type PeerClock struct {
+	ID     string `json:"id"`
+	Name   string `json:"name"`
+	Ahead  int64  `json:"ahead"` // of this node's clock, in milliseconds
+	Source string `json:"source"`
+	Hops   int    `json:"hops"`
+	Voice  bool   `json:"voice"` // false where another box behind the same address speaks
 }
 
 // Message is one line of chat.
@@ -205,6 +225,9 @@ type Node interface {
 	// node ends for it and is started anew.
 	JoinCircle(text string) error
 	LeaveCircle(forget bool) error
+	Clock() Clock
+	// SetClock takes the operator's word for the time.
+	SetClock(ctx context.Context, now time.Time) error
 	History(ctx context.Context, room string, limit int) ([]Message, error)
 	Say(ctx context.Context, room, nick, text string) (Message, error)
 	// Follow calls each for the last messages in room, oldest of them first, and

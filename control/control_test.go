@@ -29,6 +29,7 @@ type memoryNode struct {
 	said     chan control.Message
 
 	confirmed bool
+	set       time.Time
 	scrub     string // the last order
 	circle    string
 }
@@ -104,6 +105,22 @@ func (n *memoryNode) History(_ context.Context, _ string, limit int) ([]control.
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.messages[max(0, len(n.messages)-limit):], nil
+}
+
+func (n *memoryNode) Clock() control.Clock {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return control.Clock{Time: n.set, Source: "operator"}
+}
+
+func (n *memoryNode) SetClock(_ context.Context, now time.Time) error {
+	if now.Year() < 2000 {
+		return errors.New("that is before this program was made")
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.set = now
+	return nil
 }
 
 func (n *memoryNode) Policy() control.Policy {
@@ -403,5 +420,21 @@ func TestCircleReachesTheNode(t *testing.T) {
 		if err := c.LeaveCircle(t.Context(), forget); err != nil || said() != fmt.Sprint("left, forgets: ", forget) {
 			t.Errorf("leave: %v, the node was told %q", err, said())
 		}
+	}
+}
+
+func TestTheClockIsSet(t *testing.T) {
+	n := newMemoryNode()
+	c, _ := serve(t, t.TempDir(), n)
+	now := time.Date(2030, 1, 2, 3, 4, 5, 6e6, time.UTC)
+	got, err := c.SetClock(t.Context(), now)
+	if err != nil || !got.Time.Equal(now) {
+		t.Errorf("set to %v, %v", got.Time, err)
+	}
+	if _, err := c.SetClock(t.Context(), time.Unix(0, 0)); err == nil || !strings.Contains(err.Error(), "before this program") {
+		t.Errorf("1970: %v", err)
+	}
+	if got, err = c.Clock(t.Context()); err != nil || !got.Time.Equal(now) || got.Source != "operator" {
+		t.Errorf("clock %+v, %v", got, err)
 	}
 }

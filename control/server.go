@@ -160,6 +160,8 @@ func (s *Server) handler(soft context.Context) http.Handler {
 	mux.HandleFunc("POST /v1/scrub", func(w http.ResponseWriter, r *http.Request) { s.scrub(w, r.URL.Query().Get("do")) })
 	mux.HandleFunc("POST /v1/circle", s.joinCircle)
 	mux.HandleFunc("DELETE /v1/circle", s.leaveCircle)
+	mux.HandleFunc("GET /v1/clock", func(w http.ResponseWriter, r *http.Request) { reply(w, s.node.Clock()) })
+	mux.HandleFunc("POST /v1/clock", s.setClock)
 	mux.HandleFunc("GET /v1/chat", s.history)
 	mux.HandleFunc("POST /v1/chat", s.say)
 	mux.Handle("GET /v1/follow", until(soft, s.follow))
@@ -262,6 +264,19 @@ func (s *Server) leaveCircle(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply(w, struct{}{})
+}
+
+func (s *Server) setClock(w http.ResponseWriter, r *http.Request) {
+	ms, err := strconv.ParseInt(r.URL.Query().Get("time"), 10, 64)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, errors.New("the time is not readable"))
+		return
+	}
+	if err := s.node.SetClock(r.Context(), time.UnixMilli(ms)); err != nil {
+		refuse(w, status(err), err)
+		return
+	}
+	reply(w, s.node.Clock())
 }
 
 func (s *Server) lookup(w http.ResponseWriter, r *http.Request) {

@@ -22,7 +22,18 @@ type vectors struct {
 		ID, Instance, Name, Wanted string
 	}
 	BadBeacons []struct{ Packet, Why string }
-	MDNS       struct {
+	Sealed     []struct {
+		Plain  string
+		Stamp  int64
+		Count  uint32
+		Names  []struct{ ID, Instance string }
+		Beacon struct {
+			Flags, Next                int
+			Port                       uint16
+			ID, Instance, Name, Wanted string
+		}
+	}
+	MDNS struct {
 		Self                         Self
 		Addresses                    []netip.Prefix
 		Announcement, Probe, Goodbye string
@@ -101,6 +112,28 @@ func TestVectorsOfBeacons(t *testing.T) {
 		}
 	}
 	if len(v.Beacons) == 0 || len(v.BadBeacons) == 0 {
+		t.Error("vectors are missing")
+	}
+}
+
+func TestVectorsOfSealedBeacons(t *testing.T) {
+	v := readVectors(t)
+	for _, c := range v.Sealed {
+		want := sealed{stamp: c.Stamp, count: c.Count, beacon: beacon{
+			flags: byte(c.Beacon.Flags), port: c.Beacon.Port, next: time.Duration(c.Beacon.Next) * time.Second,
+			id: c.Beacon.ID, instance: c.Beacon.Instance, name: c.Beacon.Name, wanted: c.Beacon.Wanted,
+		}}
+		for n, s := range c.Names {
+			want.names[n] = markOf(s.ID, s.Instance)
+		}
+		if got := hex.EncodeToString(want.encode()); got != c.Plain {
+			t.Errorf("encodes to %s, want %s", got, c.Plain)
+		}
+		if got, err := decodeSealed(unhex(t, c.Plain)); err != nil || got != want {
+			t.Errorf("decodes to %+v, %v, want %+v", got, err, want)
+		}
+	}
+	if len(v.Sealed) == 0 {
 		t.Error("vectors are missing")
 	}
 }

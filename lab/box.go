@@ -232,6 +232,7 @@ type Met struct {
 	Name      string
 	Addrs     []string
 	Connected bool
+	Near      bool
 }
 
 // Reaches is the names of the boxes this one is connected with.

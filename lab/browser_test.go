@@ -41,24 +41,24 @@ func TestBrowser(t *testing.T) {
 var allPassed = regexp.MustCompile(`(?m)^(\d+) passed, 0 failed$`)
 
 // browse runs one script of browser tests on a host, against a box that another
-// is connected with.
-func browse(t *testing.T, from *Host, script string, box, other *Box) {
+// is or was connected with. BOUCAN_SHOTS names a folder for pictures.
+func browse(t *testing.T, from *Host, script string, box, other *Box, args ...string) {
 	t.Helper()
 	root, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)
 	}
 	url := func(b *Box) string { return "http://" + net.JoinHostPort(b.Addr().String(), port) }
-	cmd := from.Command(t.Context(), "node", filepath.Join(root, script))
+	cmd := from.Command(t.Context(), append([]string{"node", filepath.Join(root, script)}, args...)...)
 	home := t.TempDir()
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "TMPDIR=" + home,
 		"LANG=C.UTF-8", // or a browser gives no file a name beyond ASCII
-		"BOUCAN_URL=" + url(box), "BOUCAN_OTHER=" + url(other)}
+		"BOUCAN_URL=" + url(box), "BOUCAN_OTHER=" + url(other), "BOUCAN_SHOTS=" + os.Getenv("BOUCAN_SHOTS")}
 	out, err := cmd.CombinedOutput()
 	passed := allPassed.FindSubmatch(out)
 	if err != nil || passed == nil || string(passed[1]) == "0" {
 		t.Errorf("%s: %v\n%s", script, err, out)
 		return
 	}
-	t.Logf("%s: %s", script, strings.TrimSpace(string(passed[0])))
+	t.Logf("%s: %s", script, strings.TrimSpace(string(out)))
 }

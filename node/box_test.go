@@ -68,12 +68,13 @@ func newBox(t *testing.T, name string) *testBox {
 	return startBox(t, filepath.Join(t.TempDir(), name), nil)
 }
 
-// startBox starts a box on a folder. system is its clock, nil for the real one.
+// startBox starts a box on a folder. system is its clock, which something keeps
+// right, nil for the real one.
 func startBox(t *testing.T, dir string, system func() time.Time) *testBox {
 	t.Helper()
 	log := &testLog{}
 	c := config(dir, log)
-	c.system = system
+	c.system, c.kept = system, func() bool { return true }
 	b := startWith(t, c)
 	b.log = log
 	return b

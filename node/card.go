@@ -48,7 +48,7 @@ func (n *Node) freshenCard(ctx context.Context) error {
 		named := err == nil && said.Name == card.Name && said.Software == card.Software
 		// That there are files at all is told soon: at its first start a box
 		// has none.
-		if named && age < cardAge && (said == card || age < cardRest && said.Files > 0) {
+		if named && age > -record.MaxSkew && age < cardAge && (said == card || age < cardRest && said.Files > 0) {
 			return nil
 		}
 	}

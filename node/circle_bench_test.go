@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"io"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"boucan/circle"
@@ -43,11 +41,10 @@ func BenchmarkLink(b *testing.B) {
 					}
 				}
 			})
-			at := peer.AddrInfo{ID: to.ID(), Addrs: to.Network().ListenAddresses()}
-			if err := from.Connect(context.Background(), at); err != nil {
+			if err := from.Connect(b.Context(), onLoopback(b, to)); err != nil {
 				b.Fatal(err)
 			}
-			s, err := from.NewStream(context.Background(), to.ID(), name)
+			s, err := from.NewStream(b.Context(), to.ID(), name)
 			if err != nil {
 				b.Fatal(err)
 			}

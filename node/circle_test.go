@@ -51,6 +51,17 @@ func (b *testBox) startsAnew() *testBox {
 	return b.again()
 }
 
+// onLoopback is where a host of this machine is reached.
+func onLoopback(t testing.TB, h host.Host) peer.AddrInfo {
+	t.Helper()
+	at, err := ma.NewMultiaddr(fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", listenPort(h.Network())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return peer.AddrInfo{ID: h.ID(), Addrs: []ma.Multiaddr{at}}
+}
+
+// knowsOnly reports whether these boxes are connected, and no other was met.
 func (b *testBox) knowsOnly(names ...string) bool {
 	b.t.Helper()
 	list, err := b.Peers(b.t.Context())
@@ -104,16 +115,8 @@ func TestCircleKeepsToItself(t *testing.T) {
 		to   *testBox
 		in   bool
 	}{{stranger.host, o, true}, {stranger.host, a, false}, {stranger.host, b, false}, {a.node.host, o, false}, {a.node.host, other, false}} {
-		id, err := peerID(try.to.node.key.Key())
-		if err != nil {
-			t.Fatal(err)
-		}
-		at, err := ma.NewMultiaddr(fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", listenPort(try.to.node.host.Network())))
-		if err != nil {
-			t.Fatal(err)
-		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		if err := try.from.Connect(ctx, peer.AddrInfo{ID: id, Addrs: []ma.Multiaddr{at}}); (err == nil) != try.in {
+		if err := try.from.Connect(ctx, onLoopback(t, try.to.node.host)); (err == nil) != try.in {
 			t.Errorf("a connection to %s: %v, to be let in: %v", try.to.node.name, err, try.in)
 		}
 		cancel()

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"boucan/replica"
@@ -28,43 +29,94 @@ func (m *memoryTable) Write(pairs iter.Seq2[[]byte, []byte]) error {
 	return m.refuse
 }
 
-func TestClockDoesNotGoBackBetweenStarts(t *testing.T) {
-	at := time.Date(2030, 5, 1, 12, 0, 0, 0, time.UTC)
-	system := func() time.Time { return at }
-	table := &memoryTable{}
-	open := func() *clock {
-		t.Helper()
-		c, err := openClock(table, system, slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
+// machine is what a clock stands on: a system clock that is off, and a disk.
+type machine struct {
+	t     *testing.T
+	table *memoryTable
+	off   time.Duration // of the system's clock from the true time
+	kept  bool          // NTP keeps it right
+}
+
+// opened is a clock that runs, and how to stop it.
+type opened struct {
+	*clock
+	stop func()
+}
+
+// start starts a clock in the bubble of the test, whose own time is the true one.
+func (m *machine) start() opened {
+	m.t.Helper()
+	c, err := openClock(m.table, func() time.Time {
+		if m.kept {
+			return time.Now()
 		}
-		return c
+		return time.Now().Add(m.off)
+	}, func() bool { return m.kept }, slog.New(slog.DiscardHandler))
+	if err != nil {
+		m.t.Fatal(err)
 	}
-	c := open()
-	if !c.Now().Equal(at) {
-		t.Errorf("it is %v, want the system's time", c.Now())
+	tick := time.NewTicker(clockLookEvery)
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-tick.C:
+				c.look()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return opened{c, func() {
+		tick.Stop()
+		close(done)
+		<-ended
+		if err := c.save(); err != nil {
+			m.t.Error(err)
+		}
+	}}
+}
+
+// in1970 is how far off the clock of a machine without a battery is.
+func in1970() time.Duration { return time.Until(time.Unix(60, 0)) }
+
+// true2030 brings the bubble to a time after the program was built.
+func true2030() { time.Sleep(time.Until(time.Date(2030, 6, 1, 0, 0, 0, 0, time.UTC))) }
+
+// off is how far a clock is from the true time.
+func off(c opened) time.Duration { return c.Now().Sub(time.Now()) }
+
+func wantWithin(t *testing.T, what string, got, want time.Duration) {
+	t.Helper()
+	if got.Abs() > want {
+		t.Errorf("%s: off by %v, want no more than %v", what, got, want)
 	}
-	if err := c.save(); err != nil {
-		t.Fatal(err)
-	}
-	knew := at
-	at = time.Date(1970, 1, 1, 0, 3, 0, 0, time.UTC) // a router without a battery
-	c = open()
-	if now := c.Now(); now.Before(knew) || now.After(knew.Add(time.Minute)) {
-		t.Errorf("it is %v, want %v and a moment", now, knew)
-	}
-	if c.source() != replica.ClockGuess {
-		t.Errorf("it says it knows the time by %v", c.source())
-	}
-	at = knew.Add(time.Hour) // somebody set the system's clock
-	if !c.Now().Equal(at) {
-		t.Errorf("it is %v, want the system's time %v", c.Now(), at)
-	}
+}
+
+func TestClockDoesNotGoBackBetweenStarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		true2030()
+		m := &machine{t: t, table: &memoryTable{}}
+		c := m.start()
+		wantWithin(t, "with the system's time", off(c), 0)
+		c.stop()
+		m.off = in1970()
+		time.Sleep(time.Hour)
+		c = m.start()
+		wantWithin(t, "after an hour without power", off(c)+time.Hour, time.Second)
+		if _, source, _ := c.said(); source != replica.ClockGuess {
+			t.Errorf("it says it knows the time by %v", source)
+		}
+		m.off = 0 // somebody set the system's clock
+		wantWithin(t, "when the system's clock was set", off(c), 0)
+		c.stop()
+	})
 }
 
 func TestClockIsNotBeforeTheProgram(t *testing.T) {
 	system := func() time.Time { return time.Unix(0, 0) }
-	c, err := openClock(&memoryTable{}, system, slog.New(slog.DiscardHandler))
+	c, err := openClock(&memoryTable{}, system, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +127,7 @@ func TestClockIsNotBeforeTheProgram(t *testing.T) {
 
 func TestOnlyABrokenStoreEndsTheRun(t *testing.T) {
 	table := &memoryTable{refuse: store.ErrFull}
-	c, err := openClock(table, nil, slog.New(slog.DiscardHandler))
+	c, err := openClock(table, nil, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,29 +140,106 @@ func TestOnlyABrokenStoreEndsTheRun(t *testing.T) {
 	}
 }
 
-// TestASyncedClockIsBelieved although a wrong time was saved once.
-func TestASyncedClockIsBelieved(t *testing.T) {
-	table := &memoryTable{}
-	wrong, err := openClock(table, later(80*365*day), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
+// TestATimeSavedUnderAWrongClockDoesNotStay: the box thought it was 2099.
+func TestATimeSavedUnderAWrongClockDoesNotStay(t *testing.T) {
+	for what, mend := range map[string]func(*machine, opened){
+		"NTP": func(m *machine, c opened) { m.kept = true },
+		"peers": func(m *machine, c opened) {
+			for i := range byte(3) {
+				c.heard(peerNo(i), addrNo(i), replica.Hello{Clock: time.Now().UnixMilli(), Source: replica.ClockSynced})
+			}
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				true2030()
+				m := &machine{t: t, table: &memoryTable{}, off: 69 * 365 * day}
+				c := m.start()
+				time.Sleep(time.Hour)
+				c.stop()
+				m.off = in1970()
+				c = m.start()
+				if off(c) < 68*365*day {
+					t.Fatal("the saved time did not hold")
+				}
+				mend(m, c)
+				time.Sleep(time.Minute)
+				wantWithin(t, "mended", off(c), time.Second)
+				if after := c.Settled().Sub(time.Now()); after > 0 {
+					t.Errorf("things are forgotten as of %v ahead", after)
+				}
+				c.stop()
+				m.kept, m.off = false, in1970()
+				c = m.start()
+				wantWithin(t, "after another start", off(c), time.Second)
+				c.stop()
+			})
+		})
 	}
-	if err := wrong.save(); err != nil {
-		t.Fatal(err)
-	}
-	c, err := openClock(table, nil, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.synced.Store(false)
-	if c.Now().Before(time.Now().Add(79 * 365 * day)) {
-		t.Error("a clock that nothing keeps right was believed against the saved time")
-	}
-	c.synced.Store(true)
-	if d := time.Until(c.Now()); d > time.Minute || d < -time.Minute {
-		t.Errorf("the system's clock is right and %v off is believed", d)
-	}
-	if c.source() != replica.ClockSynced {
-		t.Errorf("it says it knows the time by %v", c.source())
-	}
+}
+
+// TestWhatNTPSaidStaysGoodForAWhile: a laptop walks out of reach of its network.
+func TestWhatNTPSaidStaysGoodForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		true2030()
+		m := &machine{t: t, table: &memoryTable{}, kept: true, off: in1970()}
+		c := m.start()
+		time.Sleep(time.Minute)
+		m.kept = false
+		time.Sleep(6 * day)
+		if now, source, _ := c.said(); source != replica.ClockSynced || now.Sub(time.Now()).Abs() > time.Second {
+			t.Errorf("after six days it is off by %v and known by %v", now.Sub(time.Now()), source)
+		}
+		time.Sleep(2 * day)
+		if now, source, _ := c.said(); source != replica.ClockGuess || now.Sub(time.Now()).Abs() > time.Second {
+			t.Errorf("after eight days it is off by %v and known by %v", now.Sub(time.Now()), source)
+		}
+		c.stop()
+	})
+}
+
+// TestForgettingFollowsHearsaySlowly: what a lie makes a node forget would be
+// gone for good.
+func TestForgettingFollowsHearsaySlowly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		true2030()
+		m := &machine{t: t, table: &memoryTable{}}
+		c := m.start()
+		for i := range byte(3) { // all there are
+			c.heard(peerNo(i), addrNo(i), replica.Hello{Clock: time.Now().Add(1000 * day).UnixMilli(), Source: replica.ClockSynced})
+		}
+		time.Sleep(time.Minute)
+		if off(c) < 999*day {
+			t.Fatal("peers are not heard")
+		}
+		for range 24 {
+			time.Sleep(time.Hour)
+			c.stop()
+			c = m.start() // no way around it
+		}
+		if ahead := c.Settled().Sub(time.Now()); ahead < day || ahead > settleRate*day {
+			t.Errorf("after a day things are forgotten as of %v ahead", ahead)
+		}
+		m.kept = true
+		time.Sleep(time.Minute)
+		wantWithin(t, "when NTP spoke, forgetting", c.Settled().Sub(time.Now()), time.Second)
+		m.kept, m.off = false, 0
+		c.stop()
+	})
+}
+
+// TestForgettingFollowsNTPAtOnce where the box was off for long.
+func TestForgettingFollowsNTPAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		true2030()
+		m := &machine{t: t, table: &memoryTable{}, off: in1970()}
+		c := m.start()
+		if ahead := c.Settled().Sub(c.Now()); ahead != 0 {
+			t.Errorf("a new box forgets as of %v", ahead)
+		}
+		m.kept = true
+		time.Sleep(time.Minute)
+		wantWithin(t, "forgetting", c.Settled().Sub(time.Now()), time.Second)
+		c.stop()
+	})
 }

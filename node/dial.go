@@ -1,7 +1,6 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -25,8 +24,8 @@ const (
 	// politeWait is how long the box with the greater key lets the other dial
 	// first, so that most pairs make one connection, not two.
 	politeWait = 400 * time.Millisecond
-	// dialLook is how often it is seen who is to be dialled.
-	dialLook = 200 * time.Millisecond
+	// changeLook is how often it is seen whether it is time for another box.
+	changeLook = time.Second
 )
 
 // run dials and follows connections until ctx ends.
@@ -42,8 +41,9 @@ func (p *peers) run(ctx context.Context) error {
 	}
 	var dials sync.WaitGroup
 	defer dials.Wait()
-	tick := time.NewTicker(dialLook)
-	defer tick.Stop()
+	due, change := time.NewTimer(0), time.NewTicker(changeLook)
+	defer due.Stop()
+	defer change.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -53,9 +53,11 @@ func (p *peers) run(ctx context.Context) error {
 				p.connectedness(e.Peer, e.Connectedness)
 			}
 		case <-p.wake:
-			p.dialDue(ctx, &dials)
-		case <-tick.C:
-			p.dialDue(ctx, &dials)
+			due.Reset(p.dialDue(ctx, &dials))
+		case <-due.C:
+			due.Reset(p.dialDue(ctx, &dials))
+		case now := <-change.C:
+			p.change(now, &dials)
 		}
 	}
 }
@@ -67,16 +69,23 @@ func (p *peers) connectedness(id peer.ID, c network.Connectedness) {
 		return
 	}
 	is := c == network.Connected
+	begun := is && p.began(key)
 	now := time.Now()
 	p.mu.Lock()
 	n, ok := p.get(key)
 	was := ok && n.connected
 	if ok {
-		n.connected = is
+		n.connected, n.begun = is, begun
 		n.lastSeen = now
 		if is {
 			n.tries, n.fails = 0, 0
+			n.stay = now.Add(stayLeast)
+			if n.called == sought {
+				n.stay = now.Add(seekStay)
+			}
+			n.called = notCalled
 		} else {
+			n.met = now
 			n.next = now.Add(redialFirst + p.polite(key))
 		}
 	}
@@ -88,6 +97,7 @@ func (p *peers) connectedness(id peer.ID, c network.Connectedness) {
 		p.up(key)
 	} else {
 		p.down(key)
+		p.poke()
 	}
 	p.changed.tell()
 }
@@ -100,35 +110,19 @@ func (p *peers) polite(key record.Key) time.Duration {
 	return 0
 }
 
-// dialDue starts a dial to near boxes that are not connected and whose time has
-// come: first those that failed least, so that a crowd of boxes that do not
-// answer does not keep one that does waiting.
-func (p *peers) dialDue(ctx context.Context, wg *sync.WaitGroup) {
-	type target struct {
-		key record.Key
-		n   *neighbour
-	}
+// dialDue starts a dial to those that choose names, and says how long to wait for
+// the next.
+func (p *peers) dialDue(ctx context.Context, wg *sync.WaitGroup) time.Duration {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var due []target
-	room := dialsAtOnce
-	for key, n := range p.all {
-		switch {
-		case n.dialing:
-			room--
-		case n.announced && !n.connected && !n.next.After(now):
-			due = append(due, target{key, n})
-		}
-	}
-	slices.SortFunc(due, func(a, b target) int {
-		return cmp.Or(cmp.Compare(a.n.fails, b.n.fails), a.n.next.Compare(b.n.next))
-	})
-	for _, t := range due[:min(len(due), max(room, 0))] {
-		t.n.dialing = true
+	chosen, wait := p.choose(now)
+	for _, t := range chosen {
+		t.n.dialing, t.n.dialed = true, now
 		addrs := found{addrs: slices.Clone(t.n.addrs)}
 		wg.Go(func() { p.dial(ctx, t.key, addrs) })
 	}
+	return wait
 }
 
 func (p *peers) dial(ctx context.Context, key record.Key, f found) {
@@ -148,6 +142,11 @@ func (p *peers) dial(ctx context.Context, key record.Key, f found) {
 			n.next = time.Now().Add(min(redialFirst<<min(n.tries, 8), redialLast))
 			n.tries++
 			n.fails++
+			if n.tries >= callTries {
+				n.called = notCalled
+			}
+		} else {
+			n.begun = n.connected && p.began(key) // also where both dialled
 		}
 	}
 	p.mu.Unlock()

@@ -19,7 +19,7 @@ func (l *library) fetch(ctx context.Context, cid record.CID) (*share.Reader, err
 	if l.blobs.Usage().Away {
 		return nil, share.ErrAway // what is the operator's own cannot be told now
 	}
-	if !l.blobs.Has(cid) && !l.blobs.Refused(cid) && !l.operators(cid) {
+	if !l.lies(cid) && !l.blobs.Refused(cid) && !l.operators(cid) {
 		if err := l.ask(ctx, cid); err != nil {
 			return nil, err
 		}

@@ -108,6 +108,14 @@ func bodyOf(f share.File) record.File {
 // Arrived implements share.Catalog. What came is counted; what nobody names any
 // more came too late to be stopped, and goes.
 func (l *library) Arrived(_ context.Context, cids []record.CID) error {
+	late := slices.DeleteFunc(slices.Clone(cids), l.names.mentions)
+	if len(late) > 0 {
+		// The note that they are guests may have gone with their last record.
+		// Without it they would be taken for the operator's, and offered.
+		if err := l.guests.mark(late...); err != nil {
+			return err
+		}
+	}
 	l.touch(cids, nil)
 	l.changed.tell()
 	return nil

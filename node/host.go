@@ -194,6 +194,7 @@ func newTransport(key crypto.PrivKey, limits network.ResourceManager, shared pne
 	mux.KeepAliveInterval = keepAlive
 	mux.ConnectionWriteTimeout = keepAliveWait
 	mux.MaxMessageSize = maxMessage
+	mux.MaxIncomingStreams = streamsEach // what is more is refused; by the resource manager, the connection would go
 	muxers := []upgrader.StreamMuxer{{ID: yamux.ID, Muxer: &mux}}
 	viaTLS, err := libp2ptls.New(libp2ptls.ID, key, muxers)
 	if err != nil {

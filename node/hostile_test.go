@@ -105,6 +105,7 @@ func TestAnImitatedNameIsStillOneName(t *testing.T) {
 	second := cidOf(record.CodecRaw, "second")
 	other := cidOf(record.CodecRaw, "imitation")
 	tagged := "photo (" + second.Short() + ").jpg"
+	eventually(t, "the first is older", func() bool { return b.lists("photo.jpg") })
 	a.publish(record.File{Name: "photo.jpg", CID: second, Size: 6})
 	eventually(t, "the second carries its tag", func() bool { return b.lists(tagged, "photo.jpg") })
 	recs := a.publish(record.File{Name: strings.ToUpper(tagged), CID: other, Size: 9})

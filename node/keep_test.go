@@ -1,7 +1,9 @@
 package node
 
 import (
+	"bytes"
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"log/slog"
 	"path/filepath"
@@ -55,8 +57,6 @@ func (b *testBox) sign(d record.Draft) *record.Record {
 	}
 	return r
 }
-
-const day = 24 * time.Hour
 
 func TestADropEndsAndAnOperatorsFileStays(t *testing.T) {
 	a := newBox(t, "a")
@@ -315,4 +315,14 @@ func TestFullSetOfRecords(t *testing.T) {
 	}
 	a.rm(listed[0])
 	eventually(t, "removal goes on", func() bool { return !slices.Contains(a.here(), listed[0]) })
+}
+
+// signAs signs as another author.
+func signAs(t *testing.T, seed byte, d record.Draft) *record.Record {
+	t.Helper()
+	r, err := record.Sign(ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, ed25519.SeedSize)), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }

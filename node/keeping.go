@@ -117,7 +117,7 @@ var errRefusedHere = errors.New("it was removed from this box's folder by hand a
 // whyNot is why a listed blob is not here, "" where it is or is on its way.
 func (l *library) whyNot(cid record.CID) refusal {
 	switch {
-	case l.blobs.Has(cid):
+	case l.lies(cid):
 		return ""
 	case l.blobs.Refused(cid):
 		return refusedByHand

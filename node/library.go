@@ -43,6 +43,7 @@ type library struct {
 	blobs   *share.Blobs
 	names   *catalogue
 	guests  guests
+	redates redates
 	// withheld are the operator's files that a trusted moderator took down.
 	withheld *withheld
 	drops    *drops
@@ -95,7 +96,7 @@ func newLibrary(n *Node) (*library, error) {
 	}
 	return &library{
 		key: n.key, clock: n.clock, records: n.records, names: newCatalogue(n.key.Key()),
-		guests: guests{n.db.Table(store.Node)}, withheld: withheld, drops: newDrops(), changed: n.changed, log: n.log,
+		guests: guests{n.db.Table(store.Node)}, withheld: withheld, redates: redates{n.db.Table(store.Node)}, drops: newDrops(), changed: n.changed, log: n.log,
 		rules: rules, ledger: newLedger(n.config.Policy), pins: pins, leaving: leaving{n.db.Table(store.Node)},
 		peers: streams{n.host, blobProtocol}.Peers, evicting: make(chan struct{}, 1), counted: make(chan struct{}),
 		offering: make(chan struct{}, 1), ready: make(chan struct{}, 1), touched: make(map[record.CID]struct{}),
@@ -105,23 +106,13 @@ func newLibrary(n *Node) (*library, error) {
 // load fills the catalogue from the records held. It is called once, before
 // anything else runs.
 func (l *library) load() error {
-	const page = replica.MaxPage
-	var cursor replica.Cursor
-	for {
-		recs, err := l.records.Newest(record.KindFile, cursor, page)
-		if err != nil {
-			return err
+	recs, failed := l.records.All(record.KindFile)
+	for r := range recs {
+		if f, err := r.File(); err == nil {
+			l.names.add(r, f)
 		}
-		for _, r := range recs {
-			if f, err := r.File(); err == nil {
-				l.names.add(r, f)
-			}
-		}
-		if len(recs) < page {
-			return nil
-		}
-		cursor = replica.CursorOf(recs[len(recs)-1])
 	}
+	return failed()
 }
 
 // take hears of changes of the record set. It enters them into the catalogue at

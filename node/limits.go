@@ -3,12 +3,16 @@ package node
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	"github.com/libp2p/go-libp2p/core/control"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 	"github.com/libp2p/go-libp2p/x/rate"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
@@ -23,7 +27,22 @@ import (
 func newResourceManager(p Profile) (network.ResourceManager, error) {
 	scaling := rcmgr.DefaultLimits
 	scaled := scaling.Scale(p.NetworkMemory, p.Connections)
+	protocols := make(map[protocol.ID]rcmgr.ResourceLimits)
+	for _, id := range slices.Concat(pubsub.GossipSubDefaultProtocols, []protocol.ID{syncProtocol}) {
+		protocols[id] = each(2) // one, and another while the first ends
+	}
+	protocols[identify.ID], protocols[identify.IDPush] = each(connsEach), each(connsEach)
+	protocols[blobProtocol] = each(blobStreamsEach)
 	own := rcmgr.PartialLimitConfig{
+		// What one peer may have: it is not to take what the others need, and no
+		// honest one needs more.
+		PeerDefault: rcmgr.ResourceLimits{
+			Conns: connsEach, ConnsInbound: connsEach, ConnsOutbound: connsEach,
+			Streams: 2 * streamsEach, StreamsInbound: streamsEach, StreamsOutbound: streamsEach,
+			Memory: rcmgr.LimitVal64(p.peerMemory()),
+		},
+		ProtocolPeer:        protocols,
+		ProtocolPeerDefault: each(2),
 		System: rcmgr.ResourceLimits{
 			// What peers begin leaves room for what this node begins.
 			Conns: rcmgr.LimitVal(p.Connections), ConnsInbound: rcmgr.LimitVal(p.Connections * 3 / 4),
@@ -40,6 +59,32 @@ func newResourceManager(p Profile) (network.ResourceManager, error) {
 		return nil, fmt.Errorf("resource manager: %w", err)
 	}
 	return m, nil
+}
+
+const (
+	// connsEach is how many connections one peer may have: both sides may have
+	// dialled at once, over two kinds of addresses.
+	connsEach = 4
+	// streamsEach is how many streams one peer may have open, of all protocols
+	// and either way.
+	streamsEach = 12
+	// blobStreamsEach is the same of blob streams: as many as share serves a peer,
+	// and some that are just ending.
+	blobStreamsEach = 6
+)
+
+// each allows so many streams either way.
+func each(n int) rcmgr.ResourceLimits {
+	v := rcmgr.LimitVal(n)
+	return rcmgr.ResourceLimits{Streams: 2 * v, StreamsInbound: v, StreamsOutbound: v}
+}
+
+// peerMemory is how much of the network's memory one peer may take, in bytes: a
+// quarter of a megabyte for each stream that may be open, and on larger machines
+// windows that grow.
+func (p Profile) peerMemory() int64 {
+	const window = 256 << 10 // yamux reserves this for each stream
+	return max(p.NetworkMemory/8, 2*streamsEach*window)
 }
 
 // perAddress is how many connections with one address there are at once, those

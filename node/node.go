@@ -59,6 +59,7 @@ type Config struct {
 	Logger *slog.Logger
 
 	system func() time.Time // the system's clock; nil for the real one
+	kept   func() bool      // whether something keeps system right; nil for no
 }
 
 // Node is one box. Open makes it, Run serves it, and it cannot be used again
@@ -200,7 +201,7 @@ func (n *Node) openStore() (err error) {
 	if err != nil {
 		return storeError(filepath.Join(n.home, storeDir), err)
 	}
-	if n.clock, err = openClock(n.db.Table(store.Node), n.config.system, n.log); err != nil {
+	if n.clock, err = openClock(n.db.Table(store.Node), n.config.system, n.config.kept, n.log); err != nil {
 		return err
 	}
 	if n.dir, err = dropdir.Open(n.FilesDir(), dropdir.Options{Logger: n.log}); err != nil {
@@ -237,7 +238,7 @@ func (n *Node) wire() (err error) {
 		return err
 	}
 	n.records, err = replica.Open(n.db.Table(store.Records), replica.Options{
-		Now: n.clock.Now, Logger: n.log, Listener: listener{n}, Pusher: pusher{n}, Limits: n.config.Profile.recordLimits(),
+		Now: n.clock.Now, Settled: n.clock.Settled, Logger: n.log, Listener: listener{n}, Pusher: pusher{n}, Limits: n.config.Profile.recordLimits(),
 		Trusted: n.trust.holds, Fold: dropdir.Fold,
 	})
 	if err != nil {
@@ -247,21 +248,22 @@ func (n *Node) wire() (err error) {
 		return err
 	}
 	n.blobs, err = share.Open(n.dir, n.db.Table(store.Blobs), blobStreams{streams{n.host, blobProtocol}}, n.library, share.Options{
-		Logger: n.log, Workers: n.config.Profile.HashWorkers, Reserve: n.config.Policy.reserve(), Now: n.clock.Now,
+		Logger: n.log, Workers: n.config.Profile.HashWorkers, Chunks: n.config.Profile.Chunks, Reserve: n.config.Policy.reserve(), Now: n.clock.Now,
 		Admit: n.library.admit,
 		Scrub: n.config.scrubRate(),
+		Seek:  func(author record.Key, waited bool) bool { return n.peers.seek(author, waited) },
 	})
 	if err != nil {
 		return fmt.Errorf("open the shared files: %w", err)
 	}
 	n.library.blobs = n.blobs
 	n.syncer = replica.NewSyncer(n.records, syncStreams{streams{n.host, syncProtocol}}, replica.SyncOptions{
-		Self: n.key.Key(), Hello: n.hello, Logger: n.log,
+		Self: n.key.Key(), Hello: n.hello, Heard: n.heard, Logger: n.log,
 	})
 	n.hub = chat.New(chatLog{n}, chat.Options{Now: n.clock.Now, Logger: n.log, BoxName: n.boxName})
 	n.peers = newPeers(n.host, n.key.Key(), n.changed, n.log)
 	n.peers.up = func(k record.Key) { n.syncer.PeerUp(k); n.blobs.PeerUp(k) }
-	n.peers.down = func(k record.Key) { n.syncer.PeerDown(k); n.blobs.PeerDown(k) }
+	n.peers.down = func(k record.Key) { n.syncer.PeerDown(k); n.blobs.PeerDown(k); n.clock.gone(k) }
 	n.ui, err = webui.New(files{n}, rooms{n}, box{n}, webui.Options{Hosts: n.ownHost, Logger: n.log, Now: n.clock.Now})
 	if err != nil {
 		return fmt.Errorf("make the web page: %w", err)

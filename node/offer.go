@@ -214,10 +214,10 @@ func (k *keeper) offerAgain(ctx context.Context, ended []endedOffer) error {
 
 // withdraw publishes takedowns for records.
 func (l *library) withdraw(ctx context.Context, claims []claim) error {
-	now := l.clock.Now().UnixMilli()
+	past := l.clock.Settled().UnixMilli()
 	var drafts []record.Draft
 	for _, c := range claims {
-		if c.expires > now { // else it ends by itself, this very moment
+		if c.expires > past { // else it ends by itself, this very moment
 			drafts = append(drafts, l.takedownOf(c.id, c.created, c.expires, nil))
 		}
 	}

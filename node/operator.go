@@ -91,7 +91,7 @@ func (o operator) Peers() []control.Peer {
 	for _, m := range o.n.peers.list() {
 		out = append(out, control.Peer{
 			ID: m.key.String(), Name: o.n.boxName(m.key), Addrs: append([]string{}, m.addrs...),
-			Connected: m.connected, LastSeen: m.lastSeen,
+			Connected: m.connected, Near: m.near, LastSeen: m.lastSeen,
 		})
 	}
 	return out

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -33,9 +34,16 @@ type neighbour struct {
 	connected bool
 	lastSeen  time.Time
 	dialing   bool
+	dialed    time.Time // when the dial began
 	tries     int       // since it was last announced or connected
 	fails     int       // since it was last connected
 	next      time.Time // of the next dial
+
+	called  call
+	begun   bool      // this node made the connection
+	stay    time.Time // until when it does not part from it
+	parting bool
+	met     time.Time // when the last connection ended
 }
 
 // met is what others may know of a neighbour.
@@ -44,11 +52,13 @@ type met struct {
 	name      string
 	addrs     []string
 	connected bool
+	near      bool // connected, or one of more than a node connects with
 	lastSeen  time.Time
 }
 
-// peers keeps a connection to every box that discovery finds, and tells sync
-// and transfer who is there. It implements discovery.Listener.
+// peers keeps connections with boxes that discovery finds, with all of them or, where
+// they are many, with some (see overlay.go), and tells sync and transfer who is
+// there. It implements discovery.Listener.
 type peers struct {
 	host    host.Host
 	self    record.Key
@@ -57,8 +67,11 @@ type peers struct {
 	changed *broadcast
 	log     *slog.Logger
 
-	mu   sync.Mutex // guards all
-	all  map[record.Key]*neighbour
+	mu         sync.Mutex // guards what follows
+	all        map[record.Key]*neighbour
+	near       int // how many of all are announced
+	nextChange time.Time
+
 	wake chan struct{} // holds one token when there may be somebody to dial
 }
 
@@ -81,10 +94,17 @@ func (p *peers) Found(d discovery.Peer) {
 		now := time.Now()
 		n.name = record.CleanLine(d.Name, record.MaxNodeName)
 		n.addrs = slices.Clone(d.Addrs)
-		n.announced = true
+		fresh := !n.announced
+		if fresh {
+			n.announced = true
+			p.near++
+		}
 		n.lastSeen = now
 		n.tries = 0
 		n.next = now.Add(p.polite(key))
+		if fresh && !n.connected {
+			p.greet(n)
+		}
 	}
 	p.mu.Unlock()
 	if ok {
@@ -103,8 +123,9 @@ func (p *peers) Gone(id string) {
 	}
 	p.mu.Lock()
 	n, ok := p.all[key]
-	if ok {
-		n.announced = false
+	if ok && n.announced {
+		n.announced, n.called = false, notCalled
+		p.near--
 	}
 	p.mu.Unlock()
 	if !ok {
@@ -151,15 +172,22 @@ func (p *peers) poke() {
 	}
 }
 
-// list returns the boxes met, connected first, then by when they were last seen.
+// isNear reports whether n is in reach: connected, or announced and left alone
+// because there are many. The caller holds mu and says whether there are.
+func (n *neighbour) isNear(many bool) bool {
+	return n.connected || many && n.announced && n.fails == 0
+}
+
+// list returns the boxes met: those connected, the others in reach, the rest by
+// when they were last seen.
 func (p *peers) list() []met {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	out := make([]met, 0, len(p.all))
-	now := time.Now()
+	now, many := time.Now(), p.many()
 	for key, n := range p.all {
-		m := met{key: key, name: n.name, connected: n.connected, lastSeen: n.lastSeen}
-		if n.connected {
+		m := met{key: key, name: n.name, connected: n.connected, near: n.isNear(many), lastSeen: n.lastSeen}
+		if m.near {
 			m.lastSeen = now
 		}
 		for _, a := range n.addrs {
@@ -168,13 +196,10 @@ func (p *peers) list() []met {
 		out = append(out, m)
 	}
 	slices.SortFunc(out, func(a, b met) int {
-		if a.connected != b.connected {
-			if a.connected {
-				return -1
-			}
-			return 1
+		if c := cmp.Or(trueFirst(a.connected, b.connected), trueFirst(a.near, b.near)); c != 0 {
+			return c
 		}
-		if !a.connected {
+		if !a.near {
 			if c := b.lastSeen.Compare(a.lastSeen); c != 0 {
 				return c
 			}
@@ -182,6 +207,16 @@ func (p *peers) list() []met {
 		return strings.Compare(a.name+a.key.String(), b.name+b.key.String())
 	})
 	return out
+}
+
+func trueFirst(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	}
+	return 1
 }
 
 // name is what discovery calls a box, empty where it was not met.
@@ -194,15 +229,15 @@ func (p *peers) name(key record.Key) string {
 	return ""
 }
 
-// seen reports whether a box is connected, and how long ago it was seen last.
-func (p *peers) seen(key record.Key) (connected bool, ago time.Duration, ok bool) {
+// seen reports whether a box is in reach, and how long ago it was seen last.
+func (p *peers) seen(key record.Key) (near bool, ago time.Duration, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n, ok := p.all[key]
 	if !ok || !n.connected && n.lastSeen.IsZero() {
 		return false, 0, false
 	}
-	return n.connected, time.Since(n.lastSeen), true
+	return n.isNear(p.many()), time.Since(n.lastSeen), true
 }
 
 // connected counts the boxes connected now.

@@ -57,6 +57,14 @@ func (l *library) takeDown(ctx context.Context, cid record.CID, name string) (go
 func (l *library) undoable(code record.UndoCode) ([]*record.Record, error) {
 	recs, err := l.records.Undoable(code.Record[:], code.Secret[:])
 	if err == nil && len(recs) == 0 {
+		// It may have been dated anew since the code was given out.
+		if id, ok, failed := l.redates.find(code.Record[:]); failed != nil {
+			err = failed
+		} else if ok {
+			recs, err = l.records.Undoable(id[:], code.Secret[:])
+		}
+	}
+	if err == nil && len(recs) == 0 {
 		err = errNothing
 	}
 	return recs, err
@@ -74,7 +82,7 @@ func (l *library) undo(ctx context.Context, code record.UndoCode, recs []*record
 // takedownOf is the draft of a takedown that lives as long as its target.
 func (l *library) takedownOf(id record.ID, created, expires int64, secret []byte) record.Draft {
 	return record.Draft{
-		Created: timeOf(max(l.clock.Now().UnixMilli(), created)), Expires: timeOf(expires),
+		Created: timeOf(max(min(l.clock.Now().UnixMilli(), expires-1), created)), Expires: timeOf(expires),
 		Body: record.Takedown{Target: id, Secret: secret},
 	}
 }

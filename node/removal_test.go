@@ -403,3 +403,18 @@ func TestAVisitorTakesBack(t *testing.T) {
 		t.Errorf("taken back twice: %d", status)
 	}
 }
+
+// TestBytesThatComeTooLateGo: the last record went while they were on their way.
+func TestBytesThatComeTooLateGo(t *testing.T) {
+	a := newBox(t, "a")
+	d, err := a.node.blobs.Drop(t.Context(), "late.txt", strings.NewReader("late"))
+	a.must(err)
+	a.must(a.node.library.Arrived(t.Context(), []record.CID{d.CID}))
+	eventually(t, "they are deleted", a.empty)
+	a = a.again()
+	a.put("other.txt", "other")
+	eventually(t, "the box looked at all", func() bool { return a.has("other.txt") })
+	if !a.lists("other.txt") {
+		t.Errorf("they are offered: %v", a.ls())
+	}
+}

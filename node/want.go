@@ -165,7 +165,7 @@ func (k *keeper) wantAll(ctx context.Context) error {
 		missing = missing[:0]
 	}
 	k.names.all(func(r *row) bool {
-		if !k.blobs.Has(r.cid) && !k.blobs.Refused(r.cid) {
+		if !k.lies(r.cid) && !k.blobs.Refused(r.cid) {
 			missing = append(missing, r.cid)
 		}
 		if len(missing) == guestBatch {
@@ -230,7 +230,7 @@ func (k *keeper) dropAsked() {
 	for _, cid := range k.ledger.list(func(_ record.CID, s stake) bool {
 		return s.state == stakeAsked && s.since < before
 	}) {
-		if !k.blobs.Has(cid) && !k.blobs.Underway(cid) {
+		if !k.lies(cid) && !k.blobs.Underway(cid) {
 			k.ledger.forget(cid)
 		}
 	}
@@ -240,7 +240,11 @@ func (k *keeper) dropAsked() {
 // does.
 func (k *keeper) weigh(cid record.CID) (here bool, err error) {
 	f, here := k.blobs.Lookup(cid)
-	if !here {
+	switch {
+	case here:
+	case k.blobs.Damaged(cid):
+		return true, nil // it takes the room that it took, and is repaired where it lies
+	default:
 		if s, ok := k.ledger.known(cid); ok && s.state == stakeHere {
 			k.ledger.forget(cid)
 		}

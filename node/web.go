@@ -62,7 +62,7 @@ func (n *Node) boxRef(key record.Key, created int64) webui.BoxRef {
 	return ref
 }
 
-// lastSeen reports whether a box is connected, and when it was last heard of: when
+// lastSeen reports whether a box is in reach, and when it was last heard of: when
 // it was here, when it made its newest card, or a record at the time created, Unix
 // milliseconds. The last two are known after a restart too. Nothing is written
 // down for it.
@@ -297,7 +297,7 @@ func (b box) Self() webui.Self {
 func (b box) Peers() []webui.Peer {
 	var out []webui.Peer
 	for _, m := range b.n.peers.list() {
-		p := webui.Peer{ID: m.key, Name: b.n.boxName(m.key), Connected: m.connected, LastSeen: m.lastSeen}
+		p := webui.Peer{ID: m.key, Name: b.n.boxName(m.key), Connected: m.near, LastSeen: m.lastSeen}
 		if card, ok := b.n.records.Card(m.key); ok {
 			p.Files = int(min(card.Files, 1<<30))
 		}

@@ -21,7 +21,9 @@ import (
 func (s *Set) Add(ctx context.Context, recs []*record.Record) ([]error, error) {
 	errs := make([]error, len(recs))
 	for i, r := range recs {
-		errs[i] = s.screen(r)
+		if errs[i] = s.screen(r); errs[i] == nil && !s.brought.has(r.Author) {
+			errs[i] = ErrRate // before the costly part
+		}
 	}
 	todo := make([]int, 0, len(recs))
 	for i, r := range recs {
@@ -35,6 +37,12 @@ func (s *Set) Add(ctx context.Context, recs []*record.Record) ([]error, error) {
 	for _, i := range todo {
 		if errors.Is(errs[i], record.ErrFuture) {
 			s.wait(recs[i])
+		}
+	}
+	// Only what the author has signed counts against them.
+	for i, r := range recs {
+		if errs[i] == nil && !s.brought.take(r.Author) {
+			errs[i] = ErrRate
 		}
 	}
 	return errs, s.commitGood(ctx, recs, errs)
@@ -77,7 +85,7 @@ func (s *Set) screen(r *record.Record) error {
 	if gone {
 		return ErrTakenDown
 	}
-	if err := r.Current(s.now()); err != nil {
+	if err := s.current(r); err != nil {
 		return err
 	}
 	s.mu.RLock()
@@ -215,9 +223,15 @@ func (s *Set) receive(ctx context.Context, raw []byte) error {
 	if err != nil {
 		return err
 	}
-	errs, err := s.Add(ctx, []*record.Record{r})
-	if err != nil {
-		return err
+	if !s.pushed.has(r.Author) {
+		return ErrRate
 	}
-	return errs[0]
+	errs, err := s.Add(ctx, []*record.Record{r})
+	if err == nil {
+		err = errs[0]
+	}
+	if err == nil {
+		s.pushed.take(r.Author)
+	}
+	return err
 }

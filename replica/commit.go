@@ -125,7 +125,7 @@ type slot struct {
 // batch gathers units for one write. It is used by whoever has the turn.
 type batch struct {
 	set            *Set
-	now            int64 // Unix milliseconds
+	now            int64 // what ends before is over, in Unix milliseconds
 	pairs          []pair
 	bytes          int
 	added, removed map[record.ID]*record.Record
@@ -137,7 +137,7 @@ type batch struct {
 }
 
 func (s *Set) newBatch() *batch {
-	b := &batch{set: s, now: s.millis()}
+	b := &batch{set: s, now: s.past()}
 	b.reset()
 	return b
 }

@@ -14,6 +14,7 @@ var (
 	ErrBlocked   = errors.New("record is blocked on this node")
 	ErrQuota     = errors.New("author has reached their share")
 	ErrFull      = errors.New("set of records is full")
+	ErrRate      = errors.New("records of an author come too fast")
 )
 
 // The ways in which a block is refused: MaxBlocks or MaxBlockedNames are there
@@ -54,7 +55,7 @@ func Judge(err error) Verdict {
 // reason is the constant text for the log of an error that refused a record.
 func reason(err error) string {
 	for _, known := range []error{
-		ErrHave, ErrTakenDown, ErrBlocked, ErrQuota, ErrFull, record.ErrTooLarge, record.ErrMalformed,
+		ErrHave, ErrTakenDown, ErrBlocked, ErrQuota, ErrFull, ErrRate, record.ErrTooLarge, record.ErrMalformed,
 		record.ErrVersion, record.ErrTimes, record.ErrSignature, record.ErrBody, record.ErrExpired, record.ErrFuture,
 	} {
 		if errors.Is(err, known) {

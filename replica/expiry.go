@@ -55,10 +55,10 @@ func (s *Set) Run(ctx context.Context) error {
 func (s *Set) look(ctx context.Context) time.Duration {
 	s.wake.Store(record.MaxTime) // whatever comes meanwhile kicks
 	next, err := s.admitWaiting(ctx)
+	due := next - s.millis()
 	if err == nil {
-		var soonest int64
-		soonest, err = s.sweep(ctx)
-		next = min(next, soonest)
+		next, err = s.sweep(ctx)
+		due = min(due, next-s.past())
 	}
 	if err != nil {
 		if ctx.Err() == nil {
@@ -66,9 +66,8 @@ func (s *Set) look(ctx context.Context) time.Duration {
 		}
 		return lookEvery
 	}
-	now := s.millis()
-	wait := min(max(time.Duration(min(next-now, lookEvery.Milliseconds()))*time.Millisecond, lookLeast), lookEvery)
-	s.wake.Store(now + wait.Milliseconds())
+	wait := min(max(time.Duration(min(due, lookEvery.Milliseconds()))*time.Millisecond, lookLeast), lookEvery)
+	s.wake.Store(s.millis() + wait.Milliseconds())
 	return wait
 }
 
@@ -97,10 +96,10 @@ func (s *Set) sweep(ctx context.Context) (next int64, err error) {
 
 // expired lists some expiry keys that are due, and when the next one is.
 func (s *Set) expired() (keys [][]byte, next int64, err error) {
-	now, next := s.millis(), int64(record.MaxTime)
+	past, next := s.past(), int64(record.MaxTime)
 	entries, failed := s.log.Scan([]byte{prefixExpiry}, []byte{prefixExpiry + 1})
 	for key := range entries {
-		if expires := expiresOf(key[1:]); expires > now || len(keys) == sweepPage {
+		if expires := expiresOf(key[1:]); expires > past || len(keys) == sweepPage {
 			next = expires
 			break
 		}

@@ -26,6 +26,7 @@ const (
 type Hello struct {
 	Clock    int64       // the speaker's time, in Unix milliseconds
 	Source   ClockSource // how it is known
+	Hops     int         // where peers agreed: boxes between the speaker and one that knows by itself
 	Software string      // program and version, at most record.MaxSoftware bytes
 	Card     []byte      // the speaker's newest encoded card, or nothing
 }
@@ -33,6 +34,9 @@ type Hello struct {
 // protocolVersion is that of the protocol's minor changes; a later one may say more
 // in its hello.
 const protocolVersion = 1
+
+// maxHops stands for itself and all that is more.
+const maxHops = 255
 
 // errHello is any hello that the protocol does not allow.
 var errHello = errors.New("hello is malformed")
@@ -45,6 +49,7 @@ type helloBody struct {
 	Source   uint64 `cbor:"3,keyasint"`
 	Software string `cbor:"4,keyasint,omitempty"`
 	Card     []byte `cbor:"5,keyasint,omitempty"`
+	Hops     uint64 `cbor:"6,keyasint,omitempty"`
 }
 
 // helloCodec reads and writes hellos.
@@ -77,7 +82,7 @@ func newHelloCodec() helloCodec {
 func (c helloCodec) encode(h Hello) ([]byte, error) {
 	body := helloBody{
 		Version: protocolVersion, Clock: uint64(min(max(h.Clock, 0), record.MaxTime)),
-		Source: uint64(h.Source), Software: record.CleanLine(h.Software, record.MaxSoftware),
+		Source: uint64(h.Source), Hops: uint64(min(max(h.Hops, 0), maxHops)), Software: record.CleanLine(h.Software, record.MaxSoftware),
 	}
 	if len(h.Card) <= record.MaxSize {
 		body.Card = h.Card
@@ -102,7 +107,7 @@ func (c helloCodec) decode(b []byte) (Hello, error) {
 		record.CleanLine(body.Software, record.MaxSoftware) != body.Software {
 		return Hello{}, errHello
 	}
-	h := Hello{Clock: int64(body.Clock), Software: body.Software, Card: body.Card}
+	h := Hello{Clock: int64(body.Clock), Software: body.Software, Card: body.Card, Hops: int(min(body.Hops, maxHops))}
 	if body.Source <= uint64(ClockSynced) {
 		h.Source = ClockSource(body.Source)
 	}

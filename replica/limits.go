@@ -119,6 +119,7 @@ const (
 // Limits and times of the Syncer.
 const (
 	maxStarted  = 4    // sessions that this node began
+	maxPartners = 8    // peers compared with after a push, and in one interval
 	maxServed   = 4    // sessions that peers began
 	maxRefused  = 8192 // ids of refused records kept in mind
 	maxBans     = 1024 // banned peers kept in mind while not connected

@@ -10,14 +10,16 @@ import (
 
 // peer is what is known of one peer.
 type peer struct {
-	up     bool
-	since  time.Time // when it came up
-	busy   bool      // a session is under way
-	due    time.Time // of the next session that this node begins; zero for none
-	fails  int       // sessions in a row that ended badly
-	turned int       // sessions in a row that the peer was too busy for
-	rest   time.Time // until when this node begins no session
-	banned time.Time // until when the peer is not spoken to at all
+	up    bool
+	since time.Time // when it came up
+	// compared is when a session with it last ended well, since then.
+	compared time.Time
+	busy     bool      // a session is under way
+	due      time.Time // of the next session that this node begins; zero for none
+	fails    int       // sessions in a row that ended badly
+	turned   int       // sessions in a row that the peer was too busy for
+	rest     time.Time // until when this node begins no session
+	banned   time.Time // until when the peer is not spoken to at all
 	// missing is what the peer named and did not deliver, until when.
 	missing map[record.ID]time.Time
 }
@@ -79,11 +81,25 @@ func jitter(d time.Duration) time.Duration {
 	return rand.N(d)
 }
 
+// pace is how often one peer is compared with where nothing is new. With many
+// peers it is less often, so that there are about maxPartners sessions in the
+// usual interval.
+func (y *Syncer) pace() time.Duration {
+	up := 0
+	for _, p := range y.peers {
+		if p.up {
+			up++
+		}
+	}
+	return y.interval * time.Duration(max(up, maxPartners)) / maxPartners
+}
+
 // schedule plans the next session with a peer after one has ended.
 func (y *Syncer) schedule(k record.Key, p *peer, t tally, err error) {
-	wait := y.interval + jitter(y.interval/4)
+	interval := y.pace()
+	wait := interval + jitter(interval/4)
 	if !y.lesser(k) {
-		wait += y.interval / 4 // so that the two do not begin at the same time
+		wait += interval / 4 // so that the two do not begin at the same time
 	}
 	switch {
 	case errors.Is(err, errBusy):

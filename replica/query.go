@@ -13,7 +13,7 @@ import (
 // Get returns a living record.
 func (s *Set) Get(id record.ID) (*record.Record, bool, error) {
 	r, ok, err := s.stored(id)
-	if !ok || err != nil || r.Expires <= s.millis() {
+	if !ok || err != nil || r.Expires <= s.past() {
 		return nil, false, err
 	}
 	return r, true, nil
@@ -22,7 +22,7 @@ func (s *Set) Get(id record.ID) (*record.Record, bool, error) {
 // Undoable returns the living records whose ids begin with prefix and which the secret
 // can take down, at most maxUndoable.
 func (s *Set) Undoable(prefix, secret []byte) ([]*record.Record, error) {
-	hash, now := record.UndoHash(secret), s.millis()
+	hash, now := record.UndoHash(secret), s.past()
 	from := append([]byte{prefixRecord}, prefix...)
 	var found []*record.Record
 	entries, failed := s.log.Scan(from, successor(from))
@@ -52,6 +52,26 @@ func (s *Set) stored(id record.ID) (*record.Record, bool, error) {
 		return nil, false, nil
 	}
 	return r, true, nil
+}
+
+// All yields the living records of a kind in no order, in one pass over the table:
+// what Newest reads here and there comes in a row. The loop must not change the set.
+// The function returned reports what ended it early.
+func (s *Set) All(kind record.Kind) (iter.Seq[*record.Record], func() error) {
+	entries, failed := s.log.Scan([]byte{prefixRecord}, []byte{prefixRecord + 1})
+	return func(yield func(*record.Record) bool) {
+		now := s.millis()
+		for _, raw := range entries {
+			r, err := record.Decode(bytes.Clone(raw))
+			if err != nil { // one that rots must not hide the others
+				s.logger.Error("a record on disk is damaged", "error", err)
+				continue
+			}
+			if r.Kind == kind && r.Expires > now && !yield(r) {
+				return
+			}
+		}
+	}, failed
 }
 
 // Newest returns living records of a kind, newest first, from before a cursor on.
@@ -101,11 +121,11 @@ func (s *Set) newest(prefix []byte, before Cursor, limit int) ([]*record.Record,
 
 // idsBefore lists index entries that have not expired, newest first.
 func (s *Set) idsBefore(prefix []byte, before Cursor, limit int) ([]item, error) {
-	now := s.millis()
+	past := s.past()
 	var ids []item
 	entries, failed := s.log.ScanBack(prefix, upTo(prefix, before))
 	for key, value := range entries {
-		if it, ok := stampOf(key); ok && len(key) == len(prefix)+stampSize && expiresOf(value) > now {
+		if it, ok := stampOf(key); ok && len(key) == len(prefix)+stampSize && expiresOf(value) > past {
 			ids = append(ids, it)
 		}
 		if len(ids) == limit {
@@ -223,7 +243,7 @@ func (s *Set) Spoke(author record.Key) (time.Time, bool) {
 
 func (s *Set) card(author record.Key) card {
 	kept, ok, changes := s.cards.get(author)
-	if ok && (!kept.ok || kept.expires > s.millis()) {
+	if ok && (!kept.ok || kept.expires > s.past()) {
 		return kept
 	}
 	recs, err := s.newest(cardPrefix(author), Cursor{}, 1)

@@ -25,7 +25,7 @@ func (r *refusals) init() { r.until = make(map[record.ID]time.Time) }
 // where that is no reason.
 func pause(err error) time.Duration {
 	switch {
-	case errors.Is(err, record.ErrFuture), errors.Is(err, ErrQuota), errors.Is(err, ErrFull):
+	case errors.Is(err, record.ErrFuture), errors.Is(err, ErrQuota), errors.Is(err, ErrFull), errors.Is(err, ErrRate):
 		return 10 * time.Minute
 	case errors.Is(err, ErrTakenDown), errors.Is(err, ErrBlocked), errors.Is(err, record.ErrExpired):
 		return time.Hour

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -45,7 +46,10 @@ type Pusher interface {
 
 // Options are the parts of a Set that have defaults. The zero value works.
 type Options struct {
-	Now      func() time.Time             // this node's clock; time.Now if nil
+	Now func() time.Time // this node's clock; time.Now if nil
+	// Settled is the time by which a record's life is over, where that may lag
+	// behind Now because it is not certain; Now if nil.
+	Settled  func() time.Time
 	Logger   *slog.Logger                 // silent if nil
 	Trusted  func(author record.Key) bool // whose takedowns hold here for every record; nobody's if nil
 	Fold     func(name string) string     // makes alike names that count as one; strings.ToLower if nil
@@ -58,6 +62,7 @@ type Options struct {
 type Set struct {
 	log      Log
 	now      func() time.Time
+	settled  func() time.Time
 	logger   *slog.Logger
 	trusted  func(record.Key) bool
 	listener Listener
@@ -78,6 +83,8 @@ type Set struct {
 
 	queue   queue
 	waiting waiting
+	brought *rates // of records that peers bring
+	pushed  *rates // of those that they push
 	cards   cards
 
 	// mu guards what follows. Nothing is read from or written to disk under it.
@@ -92,7 +99,7 @@ type Set struct {
 // whole, with its index, or absent.
 func Open(log Log, o Options) (*Set, error) {
 	s := &Set{
-		log: log, now: o.Now, logger: o.Logger, trusted: o.Trusted,
+		log: log, now: o.Now, settled: o.Settled, logger: o.Logger, trusted: o.Trusted,
 		listener: o.Listener, pusher: o.Pusher, limits: o.Limits.orDefaults(),
 		turn: make(chan struct{}, 1),
 		cpu:  make(chan struct{}, runtime.GOMAXPROCS(0)),
@@ -101,12 +108,17 @@ func Open(log Log, o Options) (*Set, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
+	if s.settled == nil {
+		s.settled = s.now
+	}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
 	if s.trusted == nil {
 		s.trusted = func(record.Key) bool { return false }
 	}
+	share := rateShares * (s.limits.AuthorRecords + s.limits.AuthorTakedowns)
+	s.brought, s.pushed = newRates(share, rateShares*rateTime/time.Duration(share)), newRates(pushBurst, pushEvery)
 	if o.Fold == nil {
 		o.Fold = strings.ToLower
 	}
@@ -187,3 +199,18 @@ func (s *Set) exclusive(ctx context.Context, change func() error) error {
 
 // millis is this node's time in Unix milliseconds.
 func (s *Set) millis() int64 { return s.now().UnixMilli() }
+
+// past is the time, in Unix milliseconds, before which a record's life is over.
+func (s *Set) past() int64 { return s.settled().UnixMilli() }
+
+// current reports ErrExpired or ErrFuture for a record that does not live now.
+func (s *Set) current(r *record.Record) error {
+	err := r.Current(s.now())
+	if errors.Is(err, record.ErrExpired) && r.Expires > s.past() {
+		return nil
+	}
+	return err
+}
+
+// Reclocked tells that the clock was set: what was dated ahead may be welcome now.
+func (s *Set) Reclocked() { s.wakeRun() }

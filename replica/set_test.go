@@ -332,6 +332,25 @@ func TestExpiry(t *testing.T) {
 	})
 }
 
+// TestAClockThatIsNotCertain forgets nothing before its time.
+func TestAClockThatIsNotCertain(t *testing.T) {
+	now, settled := newClock(), newClock()
+	s := open(t, newMemoryLog(), replica.Options{Now: now.Now, Settled: settled.Now})
+	m := sign(t, 0, epoch, time.Minute, record.Message{Room: "r", Text: "t"})
+	add(t, s, nil, m)
+	now.advance(time.Hour)
+	late := sign(t, 0, epoch, time.Minute, record.Message{Room: "r", Text: "late"})
+	add(t, s, nil, late)
+	same(t, "messages", newest(t, s, record.KindMessage), newestFirst(m, late)...)
+	if r, ok, err := s.Get(m.ID()); !ok || err != nil {
+		t.Errorf("got %v, %v, %v", r, ok, err)
+	}
+	add(t, s, record.ErrFuture, sign(t, 0, epoch.Add(2*time.Hour), time.Hour, record.Message{Room: "r", Text: "ahead"}))
+	settled.advance(time.Minute)
+	same(t, "messages", newest(t, s, record.KindMessage))
+	add(t, s, record.ErrExpired, sign(t, 0, epoch, time.Minute, record.Message{Room: "r", Text: "too late"}))
+}
+
 // TestExpiredIsNotShown: before Run has come to it.
 func TestExpiredIsNotShown(t *testing.T) {
 	now := newClock()

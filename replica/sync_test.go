@@ -131,7 +131,7 @@ func TestHello(t *testing.T) {
 			heard[k] = h
 		}
 		card := sign(t, 0, time.Now(), day, record.Card{Name: "zero"})
-		said := replica.Hello{Clock: time.Now().UnixMilli(), Source: replica.ClockOperator, Software: "boucan 1", Card: card.Encode()}
+		said := replica.Hello{Clock: time.Now().UnixMilli(), Source: replica.ClockPeers, Hops: 2, Software: "boucan 1", Card: card.Encode()}
 		w.nodes[0].sync = replica.SyncOptions{Hello: func() replica.Hello { return said }, Heard: hear}
 		w.nodes[1].sync = replica.SyncOptions{Heard: hear}
 		w.start()
@@ -140,7 +140,7 @@ func TestHello(t *testing.T) {
 		pass(time.Second)
 		mu.Lock()
 		defer mu.Unlock()
-		if got := heard[public(0)]; got.Clock != said.Clock || got.Source != said.Source || got.Software != said.Software || string(got.Card) != string(said.Card) {
+		if got := heard[public(0)]; got.Clock != said.Clock || got.Source != said.Source || got.Hops != said.Hops || got.Software != said.Software || string(got.Card) != string(said.Card) {
 			t.Errorf("heard %+v", got)
 		}
 		if got := heard[public(1)]; got.Clock != time.Now().Add(-time.Second).UnixMilli() && got.Clock == 0 || len(got.Card) != 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -118,13 +119,34 @@ func (y *Syncer) PeerDown(k record.Key) {
 func (y *Syncer) Nudge() { y.spread(record.Key{}, spreadSoon/2) }
 
 // published hears what Publish and Receive added. What was pushed is compared a little later
-// all the same, for a push may be lost.
+// all the same, for a push may be lost, but not with everybody: who misses it hears of it
+// from one of several.
 func (y *Syncer) published(_, unpushed int) {
-	wait := spreadPushed
 	if unpushed > 0 {
-		wait = spreadSoon
+		y.spread(record.Key{}, spreadSoon)
+		return
 	}
-	y.spread(record.Key{}, wait)
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	for _, p := range y.someUp(maxPartners) {
+		y.plan(p, y.after(p, spreadPushed))
+	}
+}
+
+// someUp is at most so many of the connected peers: those just come, and those that
+// were compared with longest ago.
+func (y *Syncer) someUp(most int) []*peer {
+	up := make([]*peer, 0, len(y.peers))
+	for _, p := range y.peers {
+		if p.up {
+			up = append(up, p)
+		}
+	}
+	if len(up) <= most {
+		return up
+	}
+	slices.SortFunc(up, func(a, b *peer) int { return a.compared.Compare(b.compared) })
+	return up[:most]
 }
 
 // spread plans a session with every peer but one.
@@ -133,13 +155,17 @@ func (y *Syncer) spread(but record.Key, wait time.Duration) {
 	defer y.mu.Unlock()
 	for k, p := range y.peers {
 		if p.up && k != but {
-			w := wait
-			if time.Since(p.since) < freshFor {
-				w = min(w, spreadFresh)
-			}
-			y.plan(p, w+jitter(w/2))
+			y.plan(p, y.after(p, wait))
 		}
 	}
+}
+
+// after is how long to wait with a peer where wait is usual.
+func (y *Syncer) after(p *peer, wait time.Duration) time.Duration {
+	if time.Since(p.since) < freshFor {
+		wait = min(wait, spreadFresh)
+	}
+	return wait + jitter(wait/2)
 }
 
 // Run begins sessions when they are due, until ctx ends. It waits for all that it
@@ -296,6 +322,9 @@ func (y *Syncer) ended(ctx context.Context, k record.Key, s *session, err error)
 	y.mu.Lock()
 	p := y.peer(k)
 	p.busy = false
+	if err == nil {
+		p.compared = time.Now()
+	}
 	y.schedule(k, p, t, err)
 	y.forget(k, p)
 	y.mu.Unlock()

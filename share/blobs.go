@@ -32,7 +32,7 @@ var (
 	ErrTooLarge = dropdir.ErrTooLarge
 	ErrAway     = dropdir.ErrAway
 	ErrNotHere  = errors.New("blob is not here")
-	ErrChanged  = errors.New("file was changed by hand")
+	ErrChanged  = dropdir.ErrChanged
 )
 
 // Index is the ordered key-value table that Blobs keeps its knowledge in.
@@ -124,9 +124,16 @@ type Usage struct {
 type Options struct {
 	Logger  *slog.Logger     // nil discards
 	Workers int              // goroutines that hash, 0 for one a processor
+	Chunks  int              // buffers of ChunkSize bytes for what is fetched, at least 6; 0 for 12
 	Reserve int64            // bytes of free space that are never eaten
 	Now     func() time.Time // nil for time.Now
 	Scrub   int64            // bytes a second that a scrub reads at most; 0 where only StartScrub begins one
+	// Seek is asked to connect with peers that may have a blob that no connected
+	// one has: the author of its record and, where somebody waits to read it,
+	// others. It reports whether there is anybody to hope for, and is called again
+	// while nobody has come with it. It must be quick and not call Blobs; nil where
+	// all that can be reached is connected.
+	Seek func(author record.Key, waited bool) bool
 	// Admit is asked before a blob of several chunks begins to land, with its
 	// true size in bytes. What it fails with ends the attempt; wrapping ErrFull
 	// it says that there is no room. It must not block and may be called from
@@ -153,6 +160,7 @@ type Blobs struct {
 	confirmed atomic.Bool  // Confirm was called, and no look has been since
 	used      atomic.Int64 // Unix nanoseconds: when somebody last had bytes read or written
 	scrub     *scrub
+	mends     mends
 	landings  landings
 	blocks    blocks
 	arrivals  chan record.CID
@@ -176,12 +184,16 @@ func Open(dir *dropdir.Dir, index Index, streams Streams, catalog Catalog, o Opt
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Seek == nil {
+		o.Seek = func(record.Key, bool) bool { return false }
+	}
 	b := &Blobs{dir: dir, index: index, streams: streams, catalog: catalog, o: o, log: o.Logger}
 	b.hashers = newHashers(o.Workers)
 	b.committer.turn.L = &b.committer.mu
 	b.hints.init()
 	b.landings.init()
 	b.blocks.init()
+	b.mends.open = make(map[string]bool)
 	b.arrivals = make(chan record.CID, maxArrivals)
 	if v, ok, err := b.get(settingTally); err != nil {
 		return nil, err
@@ -293,6 +305,12 @@ func (b *Blobs) Lookup(cid record.CID) (File, bool) {
 // was indexed; then it will be looked at again soon. The file is a plain
 // *os.File, so that the system can send it by itself.
 func (b *Blobs) Open(cid record.CID) (*os.File, File, error) {
+	b.use()
+	return b.open(cid)
+}
+
+// open is Open for what the box does by itself.
+func (b *Blobs) open(cid record.CID) (*os.File, File, error) {
 	if !b.dir.Present() {
 		return nil, File{}, fmt.Errorf("%w: %w", ErrNotHere, ErrAway)
 	}
@@ -303,7 +321,6 @@ func (b *Blobs) Open(cid record.CID) (*os.File, File, error) {
 	if !ok {
 		return nil, File{}, ErrNotHere
 	}
-	b.use()
 	f, e, err := b.dir.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		b.hints.add(path)

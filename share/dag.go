@@ -208,6 +208,7 @@ func (d *DAG) copy(w io.Writer, i int, sum [leafSize]byte) error {
 		if d.buf == nil {
 			d.buf = make([]byte, sendBytes)
 		}
+		d.b.use()
 		p := d.buf[:min(sendBytes, length-done)]
 		if n, err := d.f.ReadAt(p, offset+int64(done)); n < len(p) {
 			return fmt.Errorf("read blob: %w", noEOF(err))
@@ -215,7 +216,7 @@ func (d *DAG) copy(w io.Writer, i int, sum [leafSize]byte) error {
 		hash.Write(p)
 		done += len(p)
 		if done == length && [leafSize]byte(hash.Sum(nil)) != sum {
-			d.b.transfers.serve.spoil(d.blob)
+			d.b.transfers.serve.spoil(d.blob, i)
 			return fmt.Errorf("read blob: %w", ErrChanged)
 		}
 		if _, err := w.Write(p); err != nil || done == length {

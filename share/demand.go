@@ -30,6 +30,7 @@ const (
 	urgentLate = 3 * time.Second  // until others are asked for what a peer owes
 	goneWait   = 10 * time.Second // for a peer to come back that took the blob with it
 	readWait   = time.Minute      // for the next chunk
+	seekEvery  = time.Second      // between two words that nobody connected has it
 	startWait  = 20 * time.Second // for a peer to show that it has the blob
 	lingerTime = 15 * time.Second // after the last reader: players hop from range to range
 )
@@ -42,6 +43,8 @@ type demand struct {
 	shown   bool            // a peer has shown to have the blob
 	moved   time.Time       // when a chunk landed last
 	lost    time.Time       // since when no peer has it; zero where one may
+	sought  time.Time       // when others were last sought
+	seeking bool            // and there was somebody to hope for
 	err     error           // why it cannot be had
 	changed chan struct{}   // closed and made anew when something happens
 }
@@ -226,8 +229,14 @@ func (t *transfers) stage(d *demand, since time.Time, most, gone time.Duration) 
 		if d.lost.IsZero() {
 			d.lost = now
 		}
-		if s.until = d.lost.Add(gone); !now.Before(s.until) {
+		end := d.lost.Add(gone)
+		if t.seek(d, w, now) && s.until.After(end) {
+			end = s.until // somebody may still come with it
+		}
+		if s.until = end; !now.Before(end) {
 			s.err = ErrNotHere
+		} else if again := now.Add(seekEvery); d.seeking && again.Before(end) {
+			s.until = again
 		}
 	}
 	return s

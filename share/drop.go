@@ -92,6 +92,12 @@ func (b *Blobs) keeping(a *dropdir.Aside, m Manifest, name, tag string, f *File,
 		if err := g.putManifest(m); err != nil {
 			return err
 		}
+		if *already, err = g.replace(a, m.CID, f); *already || err != nil {
+			if *already {
+				b.log.Info("a damaged file is repaired")
+			}
+			return err
+		}
 		*f, err = g.place(a, name, tag, m.CID)
 		return err
 	})

@@ -21,7 +21,7 @@ const largeFile = 64 << 20
 type exam struct {
 	entry   dropdir.Entry
 	old     *known // what the index knows of it
-	suspect bool   // a peer said that it does not read as indexed
+	suspect bool   // its manifest is lost, so that it has to be read again
 	look    *look  // waits for it; nil for a large file
 }
 
@@ -206,7 +206,8 @@ func (f *follower) examineLarge(ctx context.Context) {
 	}
 }
 
-// suspects are paths of files that a peer said do not read as indexed.
+// suspects are paths of files that are to be read again although they lie as
+// they were indexed.
 type suspects struct {
 	mu    sync.Mutex
 	paths map[string]bool

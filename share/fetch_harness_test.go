@@ -32,12 +32,14 @@ type box struct {
 	reserve int64
 	follow  bool          // Run follows the folder too
 	scrub   int64         // bytes a second
+	chunks  int           // as in share.Options
 	ahead   time.Duration // of the box's clock
 	logs    *logbook
 	blobs   *share.Blobs
 	stop    func()
 
 	mu      sync.Mutex
+	seek    func(author record.Key, waited bool) bool
 	arrived []record.CID
 }
 
@@ -60,8 +62,13 @@ func (b *box) start() {
 		b.t.Fatal(err)
 	}
 	b.blobs, err = share.Open(dir, db.Table(store.Blobs), view{b.n, b.key}, b, share.Options{
-		Logger: slog.New(b.logs), Reserve: b.reserve, Scrub: b.scrub,
+		Logger: slog.New(b.logs), Reserve: b.reserve, Scrub: b.scrub, Chunks: b.chunks,
 		Now: func() time.Time { return time.Now().Add(b.ahead) },
+		Seek: func(author record.Key, waited bool) bool {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return b.seek != nil && b.seek(author, waited)
+		},
 	})
 	if err != nil {
 		b.t.Fatal(err)
@@ -99,6 +106,13 @@ func (b *box) start() {
 			b.t.Error(err)
 		}
 	})
+}
+
+// seeks has the box call seek where a blob is with nobody connected.
+func (b *box) seeks(seek func(author record.Key, waited bool) bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.seek = seek
 }
 
 func (b *box) Appeared(context.Context, []share.File) error { return nil }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"boucan/share/dropdir"
 )
 
 // bitset is a set of chunk numbers.
@@ -248,6 +250,8 @@ func (t *transfers) failed(w *wish, err error, msg string) {
 		t.log.Warn("a blob is too large for this file system; it is not fetched")
 	case errors.Is(err, ErrFull):
 		t.tooLarge(w.size)
+	case errors.Is(err, dropdir.ErrInUse), errors.Is(err, ErrChanged):
+		t.hold(w) // a damaged file that somebody is at
 	default:
 		t.log.Warn(msg, "err", err)
 		t.hold(w)

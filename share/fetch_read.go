@@ -261,7 +261,7 @@ func (s *session) paceWindow(size int) {
 	s.came += int64(size)
 	if d := s.used.Sub(s.rated); d >= short || (s.out == 0 && s.came > 0) {
 		s.src.rate = float64(s.came) / max(d, time.Millisecond).Seconds()
-		s.window = int64(min(maxWindow, max(minWindow, 2*s.src.rate)))
+		s.window = int64(min(float64(s.t.maxWindow()), max(minWindow, 2*s.src.rate)))
 		s.came, s.rated = 0, s.used
 	}
 	if s.out <= s.window/2 {
@@ -313,9 +313,10 @@ func (t *transfers) cutOff(s *session, msg string, err error) {
 }
 
 // wrong deals with bytes that do not match their name: the peer is told, and is
-// asked neither for this blob again nor, for a while, for anything. t.mu is held.
+// asked for this blob again only once it says to have it anew, for its disk may have
+// been repaired, and for a while for nothing at all. t.mu is held.
 func (t *transfers) wrong(s *session, w *wish, chunk int) {
-	t.q.setBad(s.src.key, w.cid, false)
+	t.q.setBad(s.src.key, w.cid, true)
 	t.stir(w.cid)
 	if s.closing {
 		return

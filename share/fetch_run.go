@@ -169,6 +169,7 @@ func (t *transfers) look(now time.Time) {
 	defer t.mu.Unlock()
 	t.unhold(now)
 	t.seatNext(now)
+	t.seekAuthors(now)
 	if t.q.roomBelow > 0 && now.After(t.roomlessTo) {
 		t.q.roomBelow = 0
 		t.q.releaseAll()

@@ -287,6 +287,7 @@ func (l *look) found(ctx context.Context, e dropdir.Entry) {
 // met is for a file that the index knows.
 func (l *look) met(ctx context.Context, e dropdir.Entry, k known) {
 	switch {
+	case l.f.b.mends.has(e.Path): // the hand is ours
 	case !k.same(e), k.held && !k.rotten, l.suspect[e.Path]:
 		l.send(ctx, exam{entry: e, look: l, old: &k, suspect: l.suspect[e.Path]})
 	default:

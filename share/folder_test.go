@@ -404,9 +404,12 @@ func TestRottenFile(t *testing.T) {
 	if told := b.catalog.toldOf(); !slices.Equal(told, []string{"+next"}) {
 		t.Errorf("told of %q", told)
 	}
-	// A whole copy may come again, beside it.
-	if d := b.drop("file", "good bytes"); d.Already || d.Path != "file (2)" {
-		t.Errorf("dropped %+v", d)
+	// A whole copy that comes again takes its place.
+	if again := b.drop("other name", "good bytes"); !again.Already || again.Path != "file" || again.Name != "other name" {
+		t.Errorf("dropped %+v", again)
+	}
+	if b.read(d.CID) != "good bytes" || len(b.damaged()) != 0 {
+		t.Errorf("still damaged: %q", b.damaged())
 	}
 }
 

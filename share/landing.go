@@ -48,10 +48,11 @@ func (l *landings) end(cid record.CID) {
 // landing is a blob of several chunks on its way in: one partial file and the
 // map of what has landed.
 type landing struct {
-	b *Blobs
-	w Wanted
-	m Manifest
-	a *dropdir.Aside
+	b    *Blobs
+	w    Wanted
+	m    Manifest
+	a    *dropdir.Aside
+	mend *mending // in the place of a, where the blob lies here damaged
 
 	saving sync.Mutex // held by who saves the map
 
@@ -104,6 +105,9 @@ func (l *landing) open() error {
 		return ErrAway
 	}
 	if err := l.b.keepManifest(l.m); err != nil {
+		return err
+	}
+	if mending, err := l.openDamaged(); mending || err != nil {
 		return err
 	}
 	var err error
@@ -235,7 +239,9 @@ func (l *landing) missing() iter.Seq[int] {
 // write puts chunk i in place. The caller has verified data against the
 // manifest. It may be called from many goroutines; data is not kept.
 func (l *landing) write(i int, data []byte) error {
-	l.b.use()
+	if l.mend == nil {
+		l.b.use()
+	}
 	offset, length := l.m.Chunk(i)
 	if len(data) != length {
 		return fmt.Errorf("write chunk: %w", ErrManifest)
@@ -251,13 +257,20 @@ func (l *landing) write(i int, data []byte) error {
 		return err
 	}
 	var err error
-	if reserved {
+	switch {
+	case l.mend != nil:
+		err = l.mend.file.Write(data, offset)
+	case reserved:
 		err = put()
-	} else {
+	default:
 		err = l.b.room(int64(length), put)
 	}
 	if err != nil {
 		return fmt.Errorf("write chunk: %w", err)
+	}
+	if l.mend != nil {
+		l.mark(i)
+		return nil
 	}
 	l.a.Flush(offset, int64(length))
 	l.mark(i)
@@ -307,6 +320,9 @@ func (l *landing) finish(ctx context.Context) (File, error) {
 	if l.landed() != l.m.Size || l.isEnded() {
 		return File{}, errors.New("finish landing: chunks are missing")
 	}
+	if l.mend != nil {
+		return l.finishMend(ctx)
+	}
 	if err := l.a.Sync(); err != nil {
 		return File{}, fmt.Errorf("finish landing: %w", err)
 	}
@@ -334,6 +350,9 @@ func (l *landing) close() error {
 	if l.isEnded() {
 		return nil
 	}
+	if l.mend != nil {
+		return l.closeMend()
+	}
 	l.saving.Lock()
 	defer l.saving.Unlock()
 	err := errors.Join(l.save(), l.a.Close())
@@ -345,6 +364,9 @@ func (l *landing) close() error {
 func (l *landing) discard() error {
 	if l.isEnded() {
 		return nil
+	}
+	if l.mend != nil {
+		return l.closeMend() // the file is somebody's
 	}
 	err := l.a.Discard()
 	l.end()
@@ -366,5 +388,9 @@ func (l *landing) end() {
 		l.promised = 0
 		l.b.landing.Add(-l.m.Size)
 		l.b.landings.end(l.m.CID)
+		if l.mend != nil {
+			l.b.mends.end(l.mend.path)
+			l.b.hints.add(l.mend.path)
+		}
 	}
 }

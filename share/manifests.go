@@ -123,8 +123,8 @@ func (b *Blobs) openBlob(cid record.CID) (*os.File, Manifest, error) {
 	return f, m, nil
 }
 
-// recheck reads the blob's file again, because a peer said that a chunk was
-// wrong or because its manifest is lost. One that does not read as it was indexed is not offered any more.
+// recheck reads the blob's file again, because its manifest is lost. One that
+// does not read as it was indexed is not offered any more.
 func (b *Blobs) recheck(cid record.CID) {
 	if path, ok := b.Path(cid); ok && b.suspects.add(path) {
 		b.hints.add(path)

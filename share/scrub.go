@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"boucan/record"
 	"boucan/share/dropdir"
 )
 
@@ -18,6 +19,7 @@ const (
 	scrubFirst  = 10 * time.Minute    // after the start, for what else a box has to do then
 	scrubSave   = 10 * time.Minute    // between two notes of how far it is: flash wears out
 	scrubSick   = time.Minute         // after the disk did not answer
+	scrubMend   = time.Hour           // between two looks for damaged files that nobody repairs
 	// scrubShare keeps a scrub from more than one part in so many of the disk's
 	// or the processor's time, however quick it may be: what takes others long
 	// takes the scrub long, too.
@@ -114,6 +116,7 @@ type scrub struct {
 	b    *Blobs
 	buf  []byte        // for reading; made when first needed
 	wake chan struct{} // one token: something was asked for
+	left []damage      // repairs that a stop broke off; for run only
 
 	mu      sync.Mutex // guards what follows; no I/O is done under it
 	p       progress
@@ -123,10 +126,53 @@ type scrub struct {
 	started time.Time  // of Run, by the clock of the machine
 	saved   time.Time
 	dirty   bool
+	doubts  map[wrongChunk]struct{} // to be looked at before all else
+}
+
+const (
+	maxDoubts = 64 // chunks; of more than those somebody will complain again
+	noPass    = -1 // of a check that is not part of a scrub
+)
+
+// doubt has a chunk looked at that somebody could not read, or read wrongly.
+func (b *Blobs) doubt(cid record.CID, chunk int) {
+	s := b.scrub
+	s.mu.Lock()
+	if len(s.doubts) < maxDoubts {
+		s.doubts[wrongChunk{cid, chunk}] = struct{}{}
+	}
+	s.mu.Unlock()
+	s.poke()
+}
+
+// settleDoubts looks at what was complained of.
+func (s *scrub) settleDoubts(ctx context.Context) {
+	for ctx.Err() == nil {
+		s.mu.Lock()
+		var doubted *wrongChunk
+		for d := range s.doubts {
+			doubted = &d
+			delete(s.doubts, d)
+			break
+		}
+		s.mu.Unlock()
+		if doubted == nil {
+			return
+		}
+		path, k, ok, err := s.b.find(doubted.cid)
+		if err != nil || !ok {
+			continue // it is not offered anyway
+		}
+		c := &check{s: s, path: path, k: k, pass: noPass}
+		if err := c.run(ctx, doubted.chunk, doubted.chunk+1); err != nil && ctx.Err() == nil {
+			s.b.log.Debug("cannot look at a file that somebody complained of", "path", path, "err", err)
+		}
+		s.mend(ctx, c)
+	}
 }
 
 func newScrub(b *Blobs) (*scrub, error) {
-	s := &scrub{b: b, wake: make(chan struct{}, 1), started: time.Now()}
+	s := &scrub{b: b, wake: make(chan struct{}, 1), started: time.Now(), doubts: make(map[wrongChunk]struct{})}
 	v, ok, err := b.get(settingScrub)
 	if err == nil && ok {
 		s.p, err = decodeProgress(v)
@@ -134,7 +180,8 @@ func newScrub(b *Blobs) (*scrub, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read how far the scrub is: %w", err)
 	}
-	return s, nil
+	s.left, err = b.interrupted()
+	return s, err
 }
 
 // use notes that somebody has bytes read or written, who goes before the scrub.
@@ -205,11 +252,16 @@ func (s *scrub) change(do func(*progress)) error {
 	s.pass++
 	s.inARow, s.dirty = 0, true
 	s.mu.Unlock()
+	s.poke()
+	return s.save()
+}
+
+// poke makes run look at what was asked for.
+func (s *scrub) poke() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
-	return s.save()
 }
 
 // save notes how far the scrub is.
@@ -224,15 +276,24 @@ func (s *scrub) save() error {
 	return writePairs(s.b.index, []pair{{settingScrub, v}})
 }
 
-// run scrubs until ctx ends.
+// run scrubs until ctx ends, and has repaired what is damaged.
 func (s *scrub) run(ctx context.Context) {
+	for ctx.Err() == nil && !s.settleInterrupted(ctx) {
+		s.sleep(ctx, presenceEvery)
+	}
+	var mended time.Time
 	for ctx.Err() == nil {
+		if time.Since(mended) >= scrubMend {
+			s.mendAll(ctx)
+			mended = time.Now()
+		}
+		s.settleDoubts(ctx)
 		wait := s.next()
 		if wait == 0 {
 			wait = s.step(ctx)
 		}
 		s.saveNow(s.isDue())
-		s.sleep(ctx, wait)
+		s.sleep(ctx, min(wait, scrubMend-time.Since(mended)))
 	}
 	s.saveNow(true)
 }
@@ -324,7 +385,7 @@ func (s *scrub) step(ctx context.Context) time.Duration {
 		chunk = at.chunk
 	}
 	c := &check{s: s, path: path, k: k, pass: pass}
-	err = c.run(ctx, chunk)
+	err = c.run(ctx, chunk, Chunks(k.size))
 	switch {
 	case err == nil:
 		s.stopped("")
@@ -341,6 +402,7 @@ func (s *scrub) step(ctx context.Context) time.Duration {
 		return scrubSick
 	}
 	s.passed(c)
+	s.mend(ctx, c)
 	return 0
 }
 
@@ -377,6 +439,9 @@ func (s *scrub) file(at progress) (path string, k known, ok bool, err error) {
 
 // read notes that a chunk was read; false where an order came meanwhile.
 func (s *scrub) read(pass int, path string, chunk int, bytes int64) bool {
+	if pass == noPass {
+		return true
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.pass != pass {

@@ -18,6 +18,8 @@ var (
 	errNoAnswer = errors.New("disk does not answer")
 	// errEdited says that a file is not, or is about not to be, what was indexed.
 	errEdited = errors.New("file is being changed")
+	// errUnread says that a file cannot be read for a reason that is not the disk's.
+	errUnread = errors.New("file cannot be read")
 	// errUnknown says that the chunk hashes of a file are lost.
 	errUnknown = errors.New("manifest is not known")
 )
@@ -36,11 +38,11 @@ type check struct {
 	found  bool // something was found that was not known before
 }
 
-// run reads the file from a chunk on. Damage is noted as soon as it is found.
-func (c *check) run(ctx context.Context, from int) error {
+// run reads the file's chunks from one on, up to another. Damage is noted as soon as it is found.
+func (c *check) run(ctx context.Context, from, to int) error {
 	b := c.s.b
-	if c.k.held && !c.k.rotten {
-		return nil // it is not there
+	if c.k.held && !c.k.rotten || b.mends.has(c.path) {
+		return nil // it is not there, or being repaired
 	}
 	began := time.Now()
 	scan, e, err := b.dir.Scan(c.path, c.s.buffer())
@@ -53,6 +55,8 @@ func (c *check) run(ctx context.Context, from int) error {
 		return nil
 	case errors.Is(err, ErrAway):
 		return err
+	case err != nil && !dropdir.IsFault(err):
+		return c.unread(err)
 	case err != nil:
 		if err := c.answers(); err != nil {
 			return err
@@ -61,11 +65,13 @@ func (c *check) run(ctx context.Context, from int) error {
 	}
 	c.scan, c.piece = scan, -1
 	defer scan.Close() // was only read
-	err = c.chunks(ctx, from, began)
+	err = c.chunks(ctx, from, to, began)
 	switch {
 	case errors.Is(err, errEdited):
 		b.hints.add(c.path)
 		return nil
+	case errors.Is(err, errUnread):
+		return c.unread(err)
 	case errors.Is(err, errUnknown):
 		if b.suspects.add(c.path) {
 			b.hints.add(c.path)
@@ -75,10 +81,10 @@ func (c *check) run(ctx context.Context, from int) error {
 	return err
 }
 
-func (c *check) chunks(ctx context.Context, from int, began time.Time) error {
+func (c *check) chunks(ctx context.Context, from, to int, began time.Time) error {
 	n := Chunks(c.k.size)
 	wrong := 0
-	for i := from; i < n; i++ {
+	for i := from; i < min(n, to); i++ {
 		good, err := c.chunk(i)
 		if err != nil {
 			return err
@@ -96,13 +102,16 @@ func (c *check) chunks(ctx context.Context, from int, began time.Time) error {
 			return errOrdered
 		}
 		c.s.pace(ctx, length, time.Since(began))
+		if c.pass != noPass {
+			c.s.settleDoubts(ctx)
+		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		began = time.Now()
 	}
 	c.read = true
-	if c.k.rotten && wrong == 0 && from == 0 {
+	if c.k.rotten && wrong == 0 && from == 0 && to >= n {
 		return c.good()
 	}
 	return nil
@@ -130,10 +139,19 @@ func (c *check) chunk(i int) (good bool, err error) {
 			return false, errEdited
 		}
 	}
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+	switch {
+	case err == nil, errors.Is(err, io.ErrUnexpectedEOF):
+		return false, nil
+	case dropdir.IsFault(err):
 		return false, c.answers()
 	}
-	return false, nil
+	return false, errors.Join(errUnread, err)
+}
+
+// unread passes over a file that may not be read, as with other permissions.
+func (c *check) unread(err error) error {
+	c.s.b.log.Debug("the scrub cannot read a file", "path", c.path, "err", err)
+	return nil
 }
 
 // answers tells a place of a disk that cannot be read from a disk that cannot.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"boucan/record"
+	"boucan/share/dropdir"
 )
 
 // answer answers one item into the buffer.
@@ -168,6 +169,9 @@ func (sv *serving) readDisk(o servedFile, p []byte, offset int64) error {
 	n, err := o.f.ReadAt(p, offset)
 	if n == len(p) {
 		return nil // at the end of the file io.EOF may come with all of it
+	}
+	if dropdir.IsFault(err) {
+		sv.v.b.doubt(o.m.CID, int(offset/ChunkSize))
 	}
 	return fmt.Errorf("read blob: %w", noEOF(err))
 }

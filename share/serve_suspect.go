@@ -17,7 +17,7 @@ const (
 )
 
 // suspect reads a chunk again that a peer called wrong. Where it is wrong, the
-// blob is offered no more, and its file is looked at as one edited by hand.
+// blob is offered no more, and the scrub looks at its file.
 func (v *server) suspect(cid record.CID, chunk int) {
 	select {
 	case v.checking <- struct{}{}:
@@ -44,16 +44,17 @@ func (v *server) suspect(cid record.CID, chunk int) {
 	if err == nil && [leafSize]byte(hash.Sum(nil)) == m.Leaf(chunk) {
 		return
 	}
-	v.spoil(cid)
+	v.spoil(cid, chunk)
 }
 
-// spoil notes that a chunk of a blob was found wrong on this disk.
-func (v *server) spoil(cid record.CID) {
+// spoil notes that a chunk of a blob was found wrong on this disk, and has the
+// scrub look at it.
+func (v *server) spoil(cid record.CID, chunk int) {
 	v.mu.Lock()
 	v.spoiled.put(cid, struct{}{})
 	v.mu.Unlock()
 	v.b.log.Warn("a file does not hold what it held; it is not offered any more")
-	v.b.recheck(cid)
+	v.b.doubt(cid, chunk)
 }
 
 // mayCheck reports whether the chunk has not been looked at of late.

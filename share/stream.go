@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"boucan/record"
+	"boucan/share/dropdir"
 )
 
 // The ways in which Stream and its Reader fail, beside ErrFull, ErrTooLarge,
@@ -215,6 +216,8 @@ func (r *Reader) read(p []byte, chunk int) (n int, ok bool, err error) {
 			err = nil
 		} else if errors.Is(err, io.EOF) {
 			err = fmt.Errorf("read blob: %w", ErrChanged) // it is shorter than it was
+		} else if dropdir.IsFault(err) {
+			r.b.doubt(r.file.CID, chunk)
 		}
 		return n, true, err
 	}
@@ -226,7 +229,7 @@ func (r *Reader) read(p []byte, chunk int) (n int, ok bool, err error) {
 	if r.land == nil || r.chunk != chunk {
 		return 0, false, nil
 	}
-	n, err = r.land.a.ReadAt(p, r.pos)
+	n, err = r.land.readAt(p, r.pos)
 	switch {
 	case n == len(p):
 		return n, true, nil

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"strings"
 	"time"
 
 	"boucan/record"
@@ -21,6 +22,22 @@ const contentPolicy = "default-src 'none'; img-src 'self'; media-src 'self'; sty
 // start their PDF viewers. Those viewers run outside this page's origin.
 const pdfPolicy = "default-src 'none'; object-src 'self'; img-src 'self'; style-src 'unsafe-inline'; " +
 	"frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+
+// playPolicy is contentPolicy for what browsers play. Chromium's player asks for
+// the bytes once more, as its page's origin, and the sandbox alone would leave it
+// none: then nothing plays. Without allow-scripts the origin is of no use to
+// anything else.
+const playPolicy = contentPolicy + " allow-same-origin"
+
+func policyOf(contentType string) string {
+	switch {
+	case contentType == pdfType:
+		return pdfPolicy
+	case strings.HasPrefix(contentType, "video/"), strings.HasPrefix(contentType, "audio/"):
+		return playPolicy
+	}
+	return contentPolicy
+}
 
 // copyBytes is how much of what comes from another box is passed on at a time.
 const copyBytes = 64 << 10
@@ -55,10 +72,7 @@ func (s *Server) download(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Disposition", disposition(attachment, path.Base(name)))
-	h.Set("Content-Security-Policy", contentPolicy)
-	if contentType == pdfType {
-		h.Set("Content-Security-Policy", pdfPolicy)
-	}
+	h.Set("Content-Security-Policy", policyOf(contentType))
 	h.Set("ETag", tagOf(cid))
 	// The bytes of a CID never change, but they may be taken down: ask again,
 	// and be told 304.

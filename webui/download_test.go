@@ -76,6 +76,8 @@ func TestTypesAndDispositions(t *testing.T) {
 		{"a.js", "text/javascript", "alert(1)", bin, "attachment"},
 		{"a.xhtml", "image/png", "<html/>", bin, "attachment"},
 		{"a", "text/html", "<html><script>alert(1)</script>", bin, "attachment"},
+		{"a.mp3", "", "x", "audio/mpeg", "inline"},
+		{"a.webm", "", "x", "video/webm", "inline"},
 		{"b", "", "<html><script>alert(1)</script>", bin, "attachment"},
 		{"c", "image/png", "x", "image/png", "inline"},
 		{"d", "", png, "image/png", "inline"},
@@ -98,8 +100,15 @@ func TestTypesAndDispositions(t *testing.T) {
 		if !strings.HasPrefix(csp, "default-src 'none'") || strings.Contains(csp, "script-src") || a.Header.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s: policy %q", c.name, csp)
 		}
-		if c.contentType != "application/pdf" && !strings.HasSuffix(csp, "sandbox") {
-			t.Errorf("%s: no sandbox in %q", c.name, csp)
+		sandbox := "sandbox"
+		switch kind, _, _ := strings.Cut(c.contentType, "/"); {
+		case c.contentType == "application/pdf":
+			sandbox = "form-action 'none'"
+		case kind == "video" || kind == "audio":
+			sandbox = "sandbox allow-same-origin"
+		}
+		if !strings.HasSuffix(csp, "; "+sandbox) {
+			t.Errorf("%s: policy %q does not end with %s", c.name, csp, sandbox)
 		}
 		saved := s.get(t, at(f)+"?dl=1").wants(t, 200)
 		if !strings.HasPrefix(saved.Header.Get("Content-Disposition"), "attachment") {

@@ -80,7 +80,7 @@ type BoxRef struct {
 	ID   record.Key
 	Name string    // may be empty where it is not known yet
 	Self bool      // it is this box
-	Near bool      // it is connected now
+	Near bool      // it is in reach now
 	Seen time.Time // when it was last heard of, to the minute; zero where it is not known
 }
 
@@ -219,8 +219,8 @@ type Self struct {
 // Peer is another box.
 type Peer struct {
 	ID        record.Key
-	Name      string // may be empty where it is not known yet
-	Connected bool
+	Name      string    // may be empty where it is not known yet
+	Connected bool      // in reach now, if only through others
 	LastSeen  time.Time // zero where it is not known
 	Files     int       // how many it says it offers
 }

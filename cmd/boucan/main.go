@@ -75,6 +75,7 @@ type cli struct {
 	Policy  policyCmd  `cmd:"" help:"Say what is copied and kept here, and how much room it takes."`
 	Confirm confirmCmd `cmd:"" help:"Say that what lies in the shared folder now is right."`
 	Scrub   scrubCmd   `cmd:"" help:"Tell of damaged files, and how far the reading of all files is."`
+	Clock   clockCmd   `cmd:"" help:"Show the box's clock, or set it."`
 	Chat    chatCmd    `cmd:"" help:"Send a message, or follow a room."`
 	Circle  circleCmd  `cmd:"" help:"Make, enter, show or leave a circle: a closed mesh with a key."`
 	ID      idCmd      `cmd:"" name:"id" help:"Say who and where the running box is."`

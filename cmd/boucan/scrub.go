@@ -49,7 +49,7 @@ type scrubCmd struct {
 
 // Help is for kong.
 func (c *scrubCmd) Help() string {
-	return `Disks lose bits. Once a month a box reads all its files, slowly, and compares them with what they were: that is a scrub. A damaged file is not offered; it is repaired as soon as a box in reach has it whole. What you edit is never taken for damaged.
+	return `Disks lose bits. Once a month a box reads all its files, slowly, and compares them with what they were: that is a scrub. A damaged file is not offered; what is wrong of it is fetched as soon as a box in reach has it whole. What you edit is never taken for damaged.
 
 Fields of --json: state (resting, running, paused, alarmed: stopped by itself because one file after the other was damaged, waiting: for the folder, noanswer: the disk cannot be read), rate (bytes a second at most, 0 where none begins by itself), begun, finished, next (RFC 3339; the year 1 for never), done, total (bytes), files, found (damaged), damaged (files now), list (of these, at most 1000: path, cid, size, chunks of 1 MiB that are wrong, since).`
 }

@@ -17,8 +17,9 @@ type peersCmd struct {
 // Help is for kong.
 func (c *peersCmd) Help() string {
 	return `The boxes met since this one was started, those in reach first.
+Where more than 16 are in reach, this one keeps connections with some of them.
 
-Fields of --json: id, name, addrs (host:port, as announced), connected, last_seen (RFC 3339).`
+Fields of --json: id, name, addrs (host:port, as announced), connected, near (in reach), last_seen (RFC 3339).`
 }
 
 func (c *peersCmd) Run(s *session) error {
@@ -46,7 +47,7 @@ func (c *peersCmd) Run(s *session) error {
 	fmt.Fprintln(tab, "NAME\tSEEN\tID\tADDRESSES")
 	for _, p := range peers {
 		seen := "now"
-		if !p.Connected {
+		if !p.Near {
 			seen = ageText(time.Since(p.LastSeen)) + " ago"
 		}
 		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\n", oneLine(p.Name), seen, p.ID, strings.Join(p.Addrs, " "))

@@ -74,6 +74,7 @@ type handle struct {
 	incoming corner
 	partial  corner
 	traits   traits
+	log      *slog.Logger
 
 	avoidWhole atomic.Int64 // Unix nanoseconds, see maySyncWhole
 	syncedAt   atomic.Int64 // Unix nanoseconds, see synced
@@ -230,7 +231,7 @@ func (d *Dir) Look() bool {
 
 // attach makes root the folder at hand. d.looking is held.
 func (d *Dir) attach(root *os.Root) error {
-	h := &handle{root: root}
+	h := &handle{root: root, log: d.log}
 	var err error
 	if h.incoming, err = openCorner(root, incomingName); err != nil {
 		return err

@@ -126,6 +126,39 @@ func lease(f *os.File) (free, known bool) {
 	return false, false
 }
 
+// exclude keeps everybody else from opening f, which nobody else may have open,
+// until end is called: a write lease (fcntl(2), "Leases"). It fails with
+// ErrInUse; where there are no leases it does nothing.
+func exclude(f *os.File) (end func(), err error) {
+	set := func(kind int) error {
+		return onDescriptor(f, func(fd int) error {
+			_, err := unix.FcntlInt(uintptr(fd), unix.F_SETLEASE, kind)
+			return err
+		})
+	}
+	switch err := set(unix.F_WRLCK); {
+	case err == nil:
+		return func() { _ = set(unix.F_UNLCK) }, nil // closing would end it, too
+	case errors.Is(err, unix.EAGAIN):
+		return nil, ErrInUse
+	}
+	return func() {}, nil
+}
+
+// exchange swaps two files (renameat2(2), RENAME_EXCHANGE). It fails with
+// errors.ErrUnsupported where kernel or file system do not have it.
+func exchange(from *os.File, name string, to *os.File, base string) error {
+	err := onDescriptor(from, func(a int) error {
+		return onDescriptor(to, func(b int) error {
+			return unix.Renameat2(a, name, b, base, unix.RENAME_EXCHANGE)
+		})
+	})
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
+		return errors.ErrUnsupported
+	}
+	return err
+}
+
 func preallocate(f *os.File, size int64) (bool, error) {
 	err := onDescriptor(f, func(fd int) error { return unix.Fallocate(fd, 0, 0, size) })
 	switch {
@@ -250,6 +283,18 @@ func diskError(err error) error {
 		return fmt.Errorf("%w: %w", ErrTooLarge, err)
 	}
 	return err
+}
+
+// IsFault reports whether an error of reading says that the disk, or what the
+// file system keeps on it, is broken there; not that somebody may not read it or
+// is at it.
+func IsFault(err error) bool {
+	for _, fault := range []error{unix.EIO, unix.EUCLEAN, unix.EBADMSG, unix.EREMOTEIO, unix.ENODATA, unix.ENXIO, unix.ENODEV} {
+		if errors.Is(err, fault) {
+			return true
+		}
+	}
+	return false
 }
 
 func isInvalid(err error) bool   { return errors.Is(err, unix.EINVAL) }

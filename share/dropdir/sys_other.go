@@ -29,6 +29,10 @@ func renameNew(*os.File, string, *os.File, string) error { return errors.ErrUnsu
 
 func lease(*os.File) (free, known bool) { return false, false }
 
+func exclude(*os.File) (end func(), err error) { return func() {}, nil }
+
+func exchange(*os.File, string, *os.File, string) error { return errors.ErrUnsupported }
+
 func preallocate(*os.File, int64) (bool, error) { return false, nil }
 
 func isHole(*os.File, int64, int64) bool { return false }
@@ -65,6 +69,9 @@ func details(fs.FileInfo) (inode uint64, changed time.Time) { return 0, time.Tim
 func allocated(fi fs.FileInfo) int64 { return fi.Size() }
 
 func diskError(err error) error { return err }
+
+// IsFault reports whether an error of reading says that the disk is broken there.
+func IsFault(err error) bool { return errors.Is(err, syscall.EIO) }
 
 func isInvalid(err error) bool   { return errors.Is(err, syscall.EINVAL) }
 func isNotFolder(err error) bool { return errors.Is(err, syscall.ENOTDIR) }

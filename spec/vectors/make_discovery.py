@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Makes discovery.json from spec/discovery.md, without the program: python3 make_discovery.py > discovery.json"""
-import json, socket, struct
+import hashlib, json, socket, struct
 
 ID = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp"
 INSTANCE = "GK2V5Q7XN3JZ4LWTB6YDHRC2MA"
@@ -123,6 +123,19 @@ def beacons():
         yield {"packet": beacon(**full).hex()} | full
 
 
+def sealed():
+    """What a circle's boxes seal (section 10)."""
+    starts = [("a", "b"), (ID, INSTANCE)]
+    for stamp, count, named, c in ((1790000000000, 1, [], dict(id=ID, instance=INSTANCE, name=NAME, flags=2)),
+                                   (0, 4294967295, starts, dict(flags=1, id="i" * 64, instance="n" * 32, name="é" * 32, wanted="w" * 64)),
+                                   (-1, 2, starts * 2, dict(id="a", instance="b"))):
+        full = dict(flags=0, port=4001, next=5, name="", wanted="") | c
+        marks = [hashlib.sha256(i.encode() + b"\0" + n.encode()).digest()[:8] for i, n in named]
+        plain = struct.pack(">qI", stamp, count) + b"".join(marks).ljust(32, b"\0") + beacon(**full)
+        yield {"plain": plain.ljust(288, b"\0").hex(), "stamp": stamp, "count": count,
+               "names": [{"id": i, "instance": n} for i, n in named], "beacon": full}
+
+
 def bad_beacons():
     good = beacon(name="name", wanted="want")
 
@@ -186,6 +199,7 @@ print(json.dumps({
     "intervals": [interval(n) for n in (0, 1, 40, 41, 100, 480, 481, 100000)],
     "beacons": list(beacons()),
     "badBeacons": bad_beacons(),
+    "sealed": list(sealed()),
     "mdns": {
         "self": {"ID": ID, "Instance": INSTANCE, "Name": NAME, "Port": 4001, "HTTPPort": 8080, "Protocol": "boucan/1"},
         "addresses": ["169.254.77.1/16", "fe80::ff:fe00:7701/64"],
