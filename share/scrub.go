@@ -2,13 +2,11 @@ package share
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
 
-	"boucan/record"
 	"boucan/share/dropdir"
 )
 
@@ -62,55 +60,6 @@ const (
 	ScrubNoAnswer ScrubState = "noanswer" // the disk cannot be read
 )
 
-// progress is what is kept of a scrub across restarts.
-type progress struct {
-	paused, alarmed bool
-	begun, finished int64 // Unix milliseconds; begun is 0 while none goes on
-	last            int64 // the beginning of the last one, Unix milliseconds
-	done            int64 // bytes
-	files, found    int64
-	path            string // the file it is at, or the last that was read
-	chunk           int    // of it, to be read next; 0 where all of it was
-}
-
-func (p progress) encode() []byte {
-	b := []byte{0}
-	if p.paused {
-		b[0] |= 1
-	}
-	if p.alarmed {
-		b[0] |= 2
-	}
-	for _, v := range []int64{p.begun, p.finished, p.last, p.done, p.files, p.found, int64(p.chunk)} {
-		b = binary.AppendVarint(b, v)
-	}
-	return append(b, p.path...)
-}
-
-func decodeProgress(b []byte) (progress, error) {
-	if len(b) == 0 || b[0] > 3 {
-		return progress{}, errIndex
-	}
-	p := progress{paused: b[0]&1 != 0, alarmed: b[0]&2 != 0}
-	whole := string(b)
-	b = b[1:]
-	var chunk int64
-	for _, v := range []*int64{&p.begun, &p.finished, &p.last, &p.done, &p.files, &p.found, &chunk} {
-		n := 0
-		if *v, n = binary.Varint(b); n <= 0 || *v < 0 {
-			return progress{}, errIndex
-		}
-		b = b[n:]
-	}
-	if chunk > 1<<31-1 {
-		return progress{}, errIndex
-	}
-	if p.chunk, p.path = int(chunk), string(b); string(p.encode()) != whole {
-		return progress{}, errIndex
-	}
-	return p, nil
-}
-
 // scrub reads all files, one after the other in the order of their paths.
 type scrub struct {
 	b    *Blobs
@@ -127,48 +76,6 @@ type scrub struct {
 	saved   time.Time
 	dirty   bool
 	doubts  map[wrongChunk]struct{} // to be looked at before all else
-}
-
-const (
-	maxDoubts = 64 // chunks; of more than those somebody will complain again
-	noPass    = -1 // of a check that is not part of a scrub
-)
-
-// doubt has a chunk looked at that somebody could not read, or read wrongly.
-func (b *Blobs) doubt(cid record.CID, chunk int) {
-	s := b.scrub
-	s.mu.Lock()
-	if len(s.doubts) < maxDoubts {
-		s.doubts[wrongChunk{cid, chunk}] = struct{}{}
-	}
-	s.mu.Unlock()
-	s.poke()
-}
-
-// settleDoubts looks at what was complained of.
-func (s *scrub) settleDoubts(ctx context.Context) {
-	for ctx.Err() == nil {
-		s.mu.Lock()
-		var doubted *wrongChunk
-		for d := range s.doubts {
-			doubted = &d
-			delete(s.doubts, d)
-			break
-		}
-		s.mu.Unlock()
-		if doubted == nil {
-			return
-		}
-		path, k, ok, err := s.b.find(doubted.cid)
-		if err != nil || !ok {
-			continue // it is not offered anyway
-		}
-		c := &check{s: s, path: path, k: k, pass: noPass}
-		if err := c.run(ctx, doubted.chunk, doubted.chunk+1); err != nil && ctx.Err() == nil {
-			s.b.log.Debug("cannot look at a file that somebody complained of", "path", path, "err", err)
-		}
-		s.mend(ctx, c)
-	}
 }
 
 func newScrub(b *Blobs) (*scrub, error) {
@@ -238,11 +145,6 @@ func (b *Blobs) PauseScrub() error {
 // ResumeScrub goes on where the scrub was paused or stopped by itself.
 func (b *Blobs) ResumeScrub() error {
 	return b.scrub.change(func(p *progress) { p.paused, p.alarmed = false, false })
-}
-
-func (p *progress) begin(now time.Time) {
-	*p = progress{finished: p.finished, paused: p.paused, begun: max(1, now.UnixMilli())}
-	p.last = p.begun
 }
 
 // change is an order of the operator, durable on return.
