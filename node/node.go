@@ -247,7 +247,7 @@ func (n *Node) wire() (err error) {
 		return err
 	}
 	n.blobs, err = share.Open(n.dir, n.db.Table(store.Blobs), blobStreams{streams{n.host, blobProtocol}}, n.library, share.Options{
-		Logger: n.log, Workers: n.config.Profile.HashWorkers, Reserve: n.config.Policy.reserve(), Now: n.clock.Now,
+		Logger: n.log, Workers: n.config.Profile.HashWorkers, Chunks: n.config.Profile.Chunks, Reserve: n.config.Policy.reserve(), Now: n.clock.Now,
 		Admit: n.library.admit,
 		Scrub: n.config.scrubRate(),
 	})

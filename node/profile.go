@@ -18,14 +18,16 @@ type Profile struct {
 	Soft          int64 // bytes at which Go's collector works harder, 0 for never
 	HashWorkers   int   // chunks hashed at once, 0 for one a processor
 	Scrub         int64 // bytes a second that the scrub reads at most
+	Chunks        int   // of what is being fetched, held at once, of 1 MiB
+	Garbage       int   // percent of what is in use, that may come to it before the collector works
 }
 
 // profiles, smallest first. Soft is GOMEMLIMIT: it leaves room on a machine of
 // that size for the system and its file cache.
 var profiles = []Profile{
-	{Name: "router", StoreCache: 8 << 20, NetworkMemory: 24 << 20, Connections: 64, Records: 40_000, Soft: 40 << 20, HashWorkers: 1, Scrub: 1 << 20},
-	{Name: "board", StoreCache: 16 << 20, NetworkMemory: 64 << 20, Connections: 192, Records: 150_000, Soft: 96 << 20, Scrub: 4 << 20},
-	{Name: "server", StoreCache: 32 << 20, NetworkMemory: 256 << 20, Connections: 768, Records: 1_000_000, Scrub: 16 << 20},
+	{Name: "router", StoreCache: 8 << 20, NetworkMemory: 24 << 20, Connections: 64, Records: 40_000, Soft: 40 << 20, HashWorkers: 1, Scrub: 1 << 20, Chunks: 6, Garbage: 50},
+	{Name: "board", StoreCache: 16 << 20, NetworkMemory: 64 << 20, Connections: 192, Records: 150_000, Soft: 96 << 20, Scrub: 4 << 20, Chunks: 8, Garbage: 50},
+	{Name: "server", StoreCache: 32 << 20, NetworkMemory: 256 << 20, Connections: 768, Records: 1_000_000, Scrub: 16 << 20, Chunks: 8, Garbage: 50},
 }
 
 // ChooseProfile returns the profile of that name, or for "" and "auto" the one
@@ -49,8 +51,12 @@ func ChooseProfile(name string) (Profile, error) {
 	return Profile{}, fmt.Errorf("unknown profile %q: choose router, board or server", name)
 }
 
-// apply sets the process-wide memory limit, unless GOMEMLIMIT already does.
+// apply sets the process-wide limits of memory, unless GOGC and GOMEMLIMIT
+// already do.
 func (p Profile) apply() {
+	if p.Garbage > 0 && os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(p.Garbage)
+	}
 	if p.Soft > 0 && os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(p.Soft)
 	}

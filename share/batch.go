@@ -14,6 +14,7 @@ import (
 type batch struct {
 	index  Index
 	set    map[string][]byte // nil is deleted
+	seen   map[string][]byte // what index said, nil where it has nothing
 	order  []string          // keys of set, in the order of their first setting
 	tally  tally
 	folder string // known to be in the table, with all above it
@@ -29,14 +30,25 @@ type undone struct {
 }
 
 func newBatch(index Index, t tally) *batch {
-	return &batch{index: index, set: make(map[string][]byte), tally: t}
+	return &batch{index: index, set: make(map[string][]byte), seen: make(map[string][]byte), tally: t}
 }
 
 func (t *batch) get(key string) ([]byte, bool, error) {
 	if v, ok := t.set[key]; ok {
 		return v, v != nil, nil
 	}
-	return t.index.Get([]byte(key))
+	// Placing a file asks most things twice. Manifests are written by others too.
+	if v, ok := t.seen[key]; ok {
+		return v, v != nil, nil
+	}
+	v, ok, err := t.index.Get([]byte(key))
+	if err == nil && key[0] != keyManifest {
+		t.seen[key] = nil
+		if ok {
+			t.seen[key] = append([]byte{}, v...)
+		}
+	}
+	return v, ok, err
 }
 
 func (t *batch) put(key string, value []byte) {

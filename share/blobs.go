@@ -124,6 +124,7 @@ type Usage struct {
 type Options struct {
 	Logger  *slog.Logger     // nil discards
 	Workers int              // goroutines that hash, 0 for one a processor
+	Chunks  int              // buffers of ChunkSize bytes for what is fetched, at least 6; 0 for 12
 	Reserve int64            // bytes of free space that are never eaten
 	Now     func() time.Time // nil for time.Now
 	Scrub   int64            // bytes a second that a scrub reads at most; 0 where only StartScrub begins one

@@ -11,11 +11,11 @@ import (
 	"boucan/record"
 )
 
-// Limits of fetching. Memory is at most slabCount MiB for data, and maxLeafBytes
-// for the chunk hashes of what is being pulled.
+// Limits of fetching. Memory is what Options.Chunks says for data, and
+// maxLeafBytes for the chunk hashes of what is being pulled.
 const (
-	slabCount    = 12       // buffers of ChunkSize bytes
-	maxTurns     = 6        // peers asked at the same time; each holds a slab
+	leastChunks  = 6        // buffers of ChunkSize bytes
+	usualChunks  = 12       // the same, where Options does not say
 	maxPulls     = 64       // blobs of several chunks open at once, each an open file
 	maxStarting  = 32       // manifests asked for at once
 	maxLeafBytes = 16 << 20 // bytes of leaf hashes of all open pulls, but for a single larger one
@@ -92,6 +92,14 @@ type transfers struct {
 	nReaders   int                    // of them all
 }
 
+// maxTurns is how many peers are asked at the same time. Each holds a slab.
+func (t *transfers) maxTurns() int { return cap(t.slabs) / 2 }
+
+// maxWindow is how many bytes a fast peer is asked for ahead.
+func (t *transfers) maxWindow() int64 {
+	return max(minWindow, min(maxWindow, int64(cap(t.slabs)/3)*ChunkSize))
+}
+
 // cut is how long a peer that sent wrong bytes is not asked for anything.
 type cut struct {
 	until time.Time
@@ -105,16 +113,21 @@ type hold struct {
 }
 
 func newTransfers(b *Blobs) *transfers {
+	chunks := b.o.Chunks
+	if chunks == 0 {
+		chunks = usualChunks
+	}
+	chunks = max(leastChunks, chunks)
 	t := &transfers{
 		b: b, log: b.log, serve: newServer(b),
-		slabs: make(chan *slab, slabCount), tasks: make(chan task), landed: make(chan *slab, slabCount),
+		slabs: make(chan *slab, chunks), tasks: make(chan task), landed: make(chan *slab, chunks),
 		// every pull has at most one of its two tasks waiting
 		disk: make(chan func(context.Context), maxPulls+maxDemands), wake: make(chan struct{}, 1), giant: make(chan struct{}, 1),
 		q: newQueue(), peers: map[record.Key]*source{}, cuts: newBounded[record.Key, cut](maxPeers),
 		pulls: map[record.CID]*pull{}, holds: map[*wish]hold{}, sessions: map[*session]struct{}{},
 		demands: map[record.CID]*demand{},
 	}
-	for range slabCount {
+	for range chunks {
 		t.slabs <- &slab{}
 	}
 	return t

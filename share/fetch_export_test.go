@@ -17,7 +17,8 @@ const (
 	MaxServed     = maxServed
 	MaxServedPeer = maxServedPeer
 	MaxSources    = maxSources
-	MaxTurns      = maxTurns
+	UsualChunks   = usualChunks
+	LeastChunks   = leastChunks
 	MaxPiece      = maxPiece
 	ServeIdle     = serveIdle
 	PaceTime      = paceTime
@@ -133,7 +134,7 @@ func (b *Blobs) Bounds() Bounds {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	x := Bounds{
-		Slabs: slabCount - len(t.slabs), Pulls: len(t.pulls), Sessions: len(t.sessions), Turns: t.turns,
+		Slabs: cap(t.slabs) - len(t.slabs), Pulls: len(t.pulls), Sessions: len(t.sessions), Turns: t.turns,
 		Served: served, Wishes: len(t.q.wishes), LeafBytes: t.leafBytes,
 	}
 	for _, s := range t.peers {

@@ -32,6 +32,7 @@ type box struct {
 	reserve int64
 	follow  bool          // Run follows the folder too
 	scrub   int64         // bytes a second
+	chunks  int           // as in share.Options
 	ahead   time.Duration // of the box's clock
 	logs    *logbook
 	blobs   *share.Blobs
@@ -60,7 +61,7 @@ func (b *box) start() {
 		b.t.Fatal(err)
 	}
 	b.blobs, err = share.Open(dir, db.Table(store.Blobs), view{b.n, b.key}, b, share.Options{
-		Logger: slog.New(b.logs), Reserve: b.reserve, Scrub: b.scrub,
+		Logger: slog.New(b.logs), Reserve: b.reserve, Scrub: b.scrub, Chunks: b.chunks,
 		Now: func() time.Time { return time.Now().Add(b.ahead) },
 	})
 	if err != nil {

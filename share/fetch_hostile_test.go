@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"runtime"
 	"testing"
@@ -233,12 +234,26 @@ func refusing(kind byte) func(share.Stream) error {
 	})
 }
 
-// Peers that trickle take all turns, and one more peer still gets its own.
+// Peers that trickle take all turns, and one more peer still gets its own. There
+// are as many turns as half of the buffers, of which there are never too few.
 func TestSlowPeersTakeTurns(t *testing.T) {
+	for chunks, turns := range map[int]int{
+		0:                     share.UsualChunks / 2,
+		share.LeastChunks - 1: share.LeastChunks / 2,
+		share.LeastChunks:     share.LeastChunks / 2,
+		share.LeastChunks + 2: share.LeastChunks/2 + 1,
+	} {
+		t.Run(fmt.Sprint(chunks), func(t *testing.T) { slowPeersTakeTurns(t, chunks, turns) })
+	}
+}
+
+func slowPeersTakeTurns(t *testing.T, chunks, turns int) {
 	bubble(t, func(t *testing.T, n *network) {
-		a, b := newBox(n), newBox(n)
+		a, b := newBox(n), &box{t: t, n: n, key: newKey(), dir: t.TempDir(), logs: &logbook{}, chunks: chunks}
+		b.start()
+		t.Cleanup(func() { b.stop() })
 		var ws []share.Wanted
-		for i := range 2 * share.MaxTurns {
+		for i := range 2 * turns {
 			// Above the pace that is asked for, but not by much.
 			var key record.Key
 			key = n.hostile(b, func(_ context.Context, _ record.Key, s share.Stream) error {
@@ -258,7 +273,7 @@ func TestSlowPeersTakeTurns(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Second)
-		if x := b.blobs.Bounds(); x.Turns != share.MaxTurns || x.Slabs > share.MaxTurns {
+		if x := b.blobs.Bounds(); x.Turns != turns || x.Slabs > turns {
 			t.Errorf("%+v", x)
 		}
 		for i := range 10 {

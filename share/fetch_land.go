@@ -13,7 +13,6 @@ import (
 const (
 	slabFiles  = 1024                   // blobs in one slab
 	slabTime   = 100 * time.Millisecond // until a slab is handed on that is not full
-	groupSlabs = slabCount / 2          // slabs in one group
 	groupFiles = 4096                   // blobs in one group
 	groupTime  = 25 * time.Millisecond  // until a small group is stored
 	groupEager = 256                    // blobs that need not wait for more
@@ -23,7 +22,7 @@ const (
 var errMismatch = errors.New("SHA-256 does not match")
 
 // slab is a buffer of ChunkSize bytes: one chunk of a large blob, or many small
-// blobs. There are slabCount of them, and whoever holds one gives it back.
+// blobs. There are Options.Chunks of them, and whoever holds one gives it back.
 type slab struct {
 	buf   []byte
 	used  int
@@ -203,7 +202,7 @@ func (t *transfers) gather(first *slab) []*slab {
 	group, files := []*slab{first}, len(first.files)
 	timer := time.NewTimer(groupTime)
 	defer timer.Stop()
-	for len(group) < groupSlabs && files < groupFiles {
+	for len(group) < cap(t.slabs)/2 && files < groupFiles {
 		var l *slab
 		select {
 		case l = <-t.landed:

@@ -261,7 +261,7 @@ func (s *session) paceWindow(size int) {
 	s.came += int64(size)
 	if d := s.used.Sub(s.rated); d >= short || (s.out == 0 && s.came > 0) {
 		s.src.rate = float64(s.came) / max(d, time.Millisecond).Seconds()
-		s.window = int64(min(maxWindow, max(minWindow, 2*s.src.rate)))
+		s.window = int64(min(float64(s.t.maxWindow()), max(minWindow, 2*s.src.rate)))
 		s.came, s.rated = 0, s.used
 	}
 	if s.out <= s.window/2 {

@@ -293,7 +293,7 @@ func (t *transfers) waitTime(src *source, now time.Time) time.Duration {
 // What somebody waits for is urgent and keeps its turn, or gets one beside the
 // others. t.mu is held.
 func (t *transfers) takeTurn(src *source, out int64, now time.Time, urgent bool) bool {
-	most := maxTurns
+	most := t.maxTurns()
 	if urgent {
 		most += urgentTurns
 	}
@@ -338,7 +338,7 @@ func (t *transfers) endTurn(src *source) {
 	}
 	src.turn = false
 	t.turns--
-	if len(t.turnQueue) > 0 && t.turns < maxTurns {
+	if len(t.turnQueue) > 0 && t.turns < t.maxTurns() {
 		next := t.turnQueue[0]
 		t.turnQueue = t.turnQueue[1:]
 		t.turns++

@@ -29,6 +29,7 @@ type options struct {
 	workloads string
 	only      string
 	peers     string
+	starts    bool
 	dir       string
 	boucan    string
 	syncthing string
@@ -64,6 +65,7 @@ func run(ctx context.Context, args []string) error {
 	f.StringVar(&o.workloads, "workloads", "large,medium,small", "which, separated by commas")
 	f.StringVar(&o.only, "only", "", "contestants whose names begin so, separated by commas; one that cannot be run is an error then")
 	f.StringVar(&o.peers, "peers", "1", "from how many machines to pull, separated by commas, each 1 to 8")
+	f.BoolVar(&o.starts, "starts", false, "measure starts instead: how long until files that lie there are hashed, durable and listed, and how long after a restart")
 	f.StringVar(&o.dir, "dir", os.TempDir(), "`folder` on the disk to be used; a RAM disk such as /dev/shm takes the disk out of the figures")
 	f.StringVar(&o.boucan, "boucan", "", "`binary` of this program; built from the source where it is empty")
 	f.StringVar(&o.syncthing, "syncthing", "", "`binary` of Syncthing; the one in PATH where it is empty")
@@ -113,13 +115,15 @@ func (o *options) measure(ctx context.Context) (rs results, err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	found := findPrograms()
-	if o.syncthing != "" {
-		found["syncthing"] = o.syncthing
+	for name, path := range map[string]string{"syncthing": o.syncthing, "kubo": o.kubo, "boucan": o.boucan} {
+		if path == "" {
+			continue
+		}
+		if found[name], err = filepath.Abs(path); err != nil {
+			return nil, err
+		}
 	}
-	if o.kubo != "" {
-		found["kubo"] = o.kubo
-	}
-	if found["boucan"] = o.boucan; o.boucan == "" {
+	if o.boucan == "" {
 		if found["boucan"], err = buildBoucan(ctx, dir, o.cpu != ""); err != nil {
 			return nil, err
 		}
@@ -138,15 +142,20 @@ func (o *options) measure(ctx context.Context) (rs results, err error) {
 		if err := w.make(ctx, filepath.Join(dir, w.Name)); err != nil {
 			return nil, err
 		}
+		if o.starts {
+			more, err := o.start(ctx, l, w, found, chosen, filepath.Join(dir, w.Name+"-starts"))
+			if err != nil {
+				return nil, err
+			}
+			rs = append(rs, more...)
+			continue
+		}
 		for _, n := range peers {
 			more, err := o.race(ctx, l, w, found, chosen, n, filepath.Join(dir, fmt.Sprintf("%s-%d", w.Name, n)))
 			if err != nil {
 				return nil, err
 			}
 			rs = append(rs, more...)
-		}
-		if err := os.RemoveAll(filepath.Join(dir, w.Name)); err != nil {
-			return nil, err
 		}
 	}
 	return rs, nil

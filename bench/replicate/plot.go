@@ -26,7 +26,7 @@ func (rs results) plot() string {
 		y = x.draw(&b, y)
 	}
 	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d" font-family="sans-serif" font-size="12">
-<title>Throughput and CPU time of replication</title>
+<title>Throughput and CPU time</title>
 <rect width="100%%" height="100%%" fill="#fff"/>
 %s</svg>
 `, plotWidth, y, b.String())
@@ -34,13 +34,17 @@ func (rs results) plot() string {
 
 // draw draws one race from y on and returns where the next begins.
 func (x *race) draw(b *strings.Builder, y int) int {
+	better := " (longer is better)"
+	if x.kind != transfer {
+		better = " (shorter is better)"
+	}
 	panels := []struct {
 		title string
 		value func(result) float64
 		write func(float64) string
 	}{
-		{x.unit() + " (longer is better)", x.rate, func(v float64) string { return thousands(int(v + 0.5)) }},
-		{"CPU-seconds, both ends (shorter is better)", func(r result) float64 { return r.CPU }, func(v float64) string { return fmt.Sprintf("%.2f", v) }},
+		{x.unit() + better, x.rate, x.write},
+		{"CPU-seconds in all (shorter is better)", func(r result) float64 { return r.CPU }, func(v float64) string { return fmt.Sprintf("%.2f", v) }},
 	}
 	fmt.Fprintf(b, "<text x=\"10\" y=\"%d\" font-size=\"15\" font-weight=\"bold\">%s</text>\n", y+16, html.EscapeString(x.String()))
 	for i, l := range x.lanes {

@@ -13,13 +13,23 @@ import (
 	"text/tabwriter"
 )
 
-// result is one transfer.
+// result is one transfer, or one start.
 type result struct {
+	Kind       kind
 	Contestant string
 	Workload   workload
-	Peers      int // it was pulled from
+	Peers      int // it was pulled from; 0 for a start
 	measured
 }
+
+// kind is what was measured.
+type kind string
+
+const (
+	transfer kind = ""
+	index    kind = "index"   // files lie there, and the program starts for the first time
+	restart  kind = "restart" // it starts again
+)
 
 // results are those of one or several calls of this program.
 type results []result
@@ -45,6 +55,7 @@ func readResults(path string) (rs results, err error) {
 // race is one workload from so many peers, as all contestants did it.
 type race struct {
 	workload
+	kind  kind
 	peers int
 	lanes []lane
 }
@@ -60,11 +71,11 @@ func (rs results) races() []race {
 	var all []race
 	for _, r := range rs {
 		i := slices.IndexFunc(all, func(x race) bool {
-			return x.Name == r.Workload.Name && x.Size == r.Workload.Size && x.Files == r.Workload.Files && x.peers == r.Peers
+			return x.Name == r.Workload.Name && x.Size == r.Workload.Size && x.Files == r.Workload.Files && x.peers == r.Peers && x.kind == r.Kind
 		})
 		if i < 0 {
 			i = len(all)
-			all = append(all, race{workload: r.Workload, peers: r.Peers})
+			all = append(all, race{workload: r.Workload, kind: r.Kind, peers: r.Peers})
 		}
 		x := &all[i]
 		j := slices.IndexFunc(x.lanes, func(l lane) bool { return l.name == r.Contestant })
@@ -78,6 +89,12 @@ func (rs results) races() []race {
 }
 
 func (x *race) String() string {
+	switch x.kind {
+	case index:
+		return x.workload.String() + ", from the start of the program until all is hashed, durable and listed"
+	case restart:
+		return x.workload.String() + ", from another start until all is listed"
+	}
 	from := "from one machine"
 	if x.peers > 1 {
 		from = fmt.Sprintf("from %d machines at once", x.peers)
@@ -98,6 +115,9 @@ func (l lane) over(f func(result) float64) (median, least, most float64) {
 
 // rate is throughput: MB/s of one large file, files/s of many.
 func (x *race) rate(r result) float64 {
+	if x.kind != transfer {
+		return r.Seconds
+	}
 	if x.Files == 1 {
 		return x.bytes() / 1e6 / r.Seconds
 	}
@@ -105,10 +125,21 @@ func (x *race) rate(r result) float64 {
 }
 
 func (x *race) unit() string {
-	if x.Files == 1 {
+	switch {
+	case x.kind != transfer:
+		return "s"
+	case x.Files == 1:
 		return "MB/s"
 	}
 	return "files/s"
+}
+
+// write writes what rate tells.
+func (x *race) write(v float64) string {
+	if x.kind != transfer {
+		return fmt.Sprintf("%.2f", v)
+	}
+	return thousands(int(v + 0.5))
 }
 
 // overhead is what the wire carried beside the payload, in percent of it and in
@@ -120,6 +151,9 @@ func (x *race) overhead(r result) (percent, perFile float64) {
 
 // columns are the table's heads.
 func (x *race) columns() []string {
+	if x.kind != transfer {
+		return []string{"", x.unit(), "least – most", "CPU-s", "peak MB"}
+	}
 	return []string{"", x.unit(), "least – most", "CPU-s", "CPU-s/GB", "peak MB, sender / receiver", "wire beside the payload"}
 }
 
@@ -129,6 +163,9 @@ func (x *race) row(l lane) []string {
 	cpu, _, _ := l.over(func(r result) float64 { return r.CPU })
 	sender, _, _ := l.over(func(r result) float64 { return r.Sender / 1e6 })
 	receiver, _, _ := l.over(func(r result) float64 { return r.Receiver / 1e6 })
+	if x.kind != transfer {
+		return []string{l.name, x.write(rate), x.write(least) + " – " + x.write(most), fmt.Sprintf("%.2f", cpu), fmt.Sprintf("%.0f", receiver)}
+	}
 	percent, _, _ := l.over(func(r result) float64 { p, _ := x.overhead(r); return p })
 	wire := fmt.Sprintf("%.2f %%", percent)
 	if x.Files > 1 {
@@ -136,7 +173,7 @@ func (x *race) row(l lane) []string {
 		wire += fmt.Sprintf(", %.0f B a file", perFile)
 	}
 	return []string{
-		l.name, thousands(int(rate + 0.5)), thousands(int(least+0.5)) + " – " + thousands(int(most+0.5)),
+		l.name, x.write(rate), x.write(least) + " – " + x.write(most),
 		fmt.Sprintf("%.2f", cpu), fmt.Sprintf("%.1f", cpu/(x.bytes()/1e9)),
 		fmt.Sprintf("%.0f / %.0f", sender, receiver), wire,
 	}

@@ -27,6 +27,7 @@ type Placer struct {
 	h     *handle
 	known Known
 	open  map[string]*os.File // folders changed since the last Sync
+	real  map[string]string   // what folder found, while it is open
 	again []string            // files to be synced again, on FAT
 }
 
@@ -39,7 +40,7 @@ func (d *Dir) Placer(known Known) (*Placer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Placer{h: h, known: known, open: make(map[string]*os.File)}, nil
+	return &Placer{h: h, known: known, open: make(map[string]*os.File), real: make(map[string]string)}, nil
 }
 
 // Place moves a, whose content is durable, to the path want or one like it and
@@ -74,7 +75,7 @@ func (p *Placer) place(a *Aside, dir, base, tag string) (string, error) {
 	const tries = 16 // against people who put files of the same names at the same time
 	exists := false
 	for range tries {
-		real, err := p.folder(dir)
+		real, err := p.found(dir)
 		if err != nil {
 			return "", err
 		}
@@ -97,8 +98,22 @@ func (p *Placer) place(a *Aside, dir, base, tag string) (string, error) {
 			return "", err
 		}
 		exists = true
+		clear(p.real) // somebody moved what was there
 	}
 	return "", errors.New("too many files of one name")
+}
+
+// found is folder, which is asked once for as long as the folder is open: files
+// go to what is open, whatever becomes of its name meanwhile.
+func (p *Placer) found(dir string) (string, error) {
+	if real, ok := p.real[dir]; ok && p.open[real] != nil {
+		return real, nil
+	}
+	real, err := p.folder(dir)
+	if err == nil {
+		p.real[dir] = real
+	}
+	return real, err
 }
 
 // taken reports whether a path is known to be in use; with look also whether it
@@ -258,6 +273,7 @@ func (p *Placer) remove(path string) error {
 	if err := p.h.root.Remove(path); err != nil && !gone(err) {
 		return fmt.Errorf("remove file: %w", err)
 	}
+	clear(p.real)
 	dir, _ := split(path)
 	for dir != "" {
 		if f := p.open[dir]; f != nil {
@@ -305,6 +321,7 @@ func (p *Placer) Sync() error {
 		err = errors.Join(err, syncOpened(f), f.Close())
 	}
 	clear(p.open)
+	clear(p.real)
 	return err
 }
 

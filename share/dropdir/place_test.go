@@ -250,3 +250,50 @@ func TestPlaceOnAnotherStick(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestFolderIsFoundAgainWhenItIsGone: files of one group go to the folder that was
+// found for the first of them, and a folder that was taken away by hand is made
+// again for the next group.
+func TestFolderIsFoundAgainWhenItIsGone(t *testing.T) {
+	d := openDir(t)
+	known := newNames()
+	group := func(names ...string) {
+		t.Helper()
+		p, err := d.Placer(known)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		for _, name := range names {
+			a, err := d.Incoming()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer a.Discard()
+			e, err := p.Place(a, name, "")
+			if err != nil || e.Path != name {
+				t.Fatalf("%s was placed as %s: %v", name, e.Path, err)
+			}
+			known.add(e.Path)
+			if name == "deep/er/gone" { // the only one of its folder
+				if err := p.Undo(a, e.Path); err != nil {
+					t.Fatal(err)
+				}
+				delete(known.files, Fold(e.Path))
+			}
+		}
+		if err := p.Sync(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	group("deep/er/gone", "deep/er/1", "deep/er/2", "deep/3")
+	if err := os.Rename(filepath.Join(d.path, "deep"), filepath.Join(d.path, "elsewhere")); err != nil {
+		t.Fatal(err)
+	}
+	group("deep/er/4", "deep/er/5")
+	for _, path := range []string{"elsewhere/er/1", "elsewhere/er/2", "elsewhere/3", "deep/er/4", "deep/er/5"} {
+		if _, err := os.Stat(filepath.Join(d.path, path)); err != nil {
+			t.Error(err)
+		}
+	}
+}
