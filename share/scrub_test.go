@@ -126,8 +126,9 @@ func TestDamagedFileIsReleased(t *testing.T) {
 		if err := a.blobs.Release(t.Context(), w.CID); err != nil {
 			t.Fatal(err)
 		}
-		if got := a.damages(); len(got) != 0 || a.exists("film") || a.blobs.Usage() != empty(a.blobs.Usage()) {
-			t.Errorf("left: %q, %+v", got, a.blobs.Usage())
+		u := a.blobs.Usage() // once: the room on the disk is others' too
+		if got := a.damages(); len(got) != 0 || a.exists("film") || u != empty(u) {
+			t.Errorf("left: %q, %+v", got, u)
 		}
 	})
 }
