@@ -239,6 +239,10 @@ func TestForgettingFollowsNTPAtOnce(t *testing.T) {
 		}
 		m.kept = true
 		time.Sleep(time.Minute)
+		if c.Settled().Sub(time.Now()) > -day {
+			t.Error("things are forgotten before what was made under the wrong clock is dated anew")
+		}
+		c.mended()
 		wantWithin(t, "forgetting", c.Settled().Sub(time.Now()), time.Second)
 		c.stop()
 	})

@@ -60,14 +60,14 @@ func (s *Set) stored(id record.ID) (*record.Record, bool, error) {
 func (s *Set) All(kind record.Kind) (iter.Seq[*record.Record], func() error) {
 	entries, failed := s.log.Scan([]byte{prefixRecord}, []byte{prefixRecord + 1})
 	return func(yield func(*record.Record) bool) {
-		now := s.millis()
+		past := s.past()
 		for _, raw := range entries {
 			r, err := record.Decode(bytes.Clone(raw))
 			if err != nil { // one that rots must not hide the others
 				s.logger.Error("a record on disk is damaged", "error", err)
 				continue
 			}
-			if r.Kind == kind && r.Expires > now && !yield(r) {
+			if r.Kind == kind && r.Expires > past && !yield(r) {
 				return
 			}
 		}
