@@ -24,7 +24,7 @@ func (c *catalogue) page(offset, limit int) (rows []row, total int) {
 }
 
 // all calls visit for every entry, newest first, until it returns false. What
-// comes or goes meanwhile may be missed. The catalogue is not locked during
+// comes or goes meanwhile may be missed, and what is dated anew be seen twice. The catalogue is not locked during
 // visit, and the row is only valid until it returns.
 func (c *catalogue) all(visit func(*row) bool) {
 	rows := make([]row, 0, lookAtOnce)
@@ -36,6 +36,9 @@ func (c *catalogue) all(visit func(*row) bool) {
 			if !visit(&rows[i]) {
 				return
 			}
+		}
+		if len(rows) < cap(rows) {
+			return
 		}
 		last := offer{id: rows[len(rows)-1].id, created: rows[len(rows)-1].created}
 		c.mu.RLock()
