@@ -73,11 +73,14 @@ var edges = []edge{
 	{"bench/replicate", "github.com/multiformats/go-multiaddr", "how libp2p writes addresses"},
 
 	{"lab", "golang.org/x/sys", "entering a network namespace"},
+	{"lab/alone", "golang.org/x/sys", "raising loopback in a new namespace"},
 	{"lab", "golang.org/x/text", "names that differ by normalisation only"},
 }
 
 // testEdges is what tests may import besides.
 var testEdges = []edge{
+	{"cmd/boucan", "lab/alone", "tests run in a network of their own"},
+	{"node", "lab/alone", "tests run in a network of their own"},
 	{"replica", "store", "records are tried on the real store"},
 	{"share", "store", "the index is tried on the real store"},
 	{"webui", "webui/testdata/membox", "a box in memory, which the browser tests use too"},

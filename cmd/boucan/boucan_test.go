@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"boucan/lab/alone"
 )
 
 // The tests run the program itself: this test binary, told by the environment
@@ -26,7 +28,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("BOUCAN_TEST_BE") == "boucan" {
 		os.Exit(run(os.Args[1:]))
 	}
-	os.Exit(m.Run())
+	os.Exit(alone.Run(m))
 }
 
 // box is a running boucan with a data folder of its own.

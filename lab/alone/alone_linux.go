@@ -1,4 +1,4 @@
-package node
+package alone
 
 import (
 	"fmt"
@@ -14,19 +14,17 @@ import (
 // inside says that this process is the one in the network of its own.
 const inside = "BOUCAN_TEST_NET"
 
-// TestMain runs the tests in a network of their own with nothing but loopback,
-// so that they meet no boxes but their own, and none in the neighbourhood meets
-// theirs. Where the system refuses that, they run where they are.
-func TestMain(m *testing.M) {
+// Run is m.Run in a network of its own. It returns the exit code.
+func Run(m *testing.M) int {
 	if os.Getenv(inside) == "" {
 		if code, ok := runInside(); ok {
-			os.Exit(code)
+			return code
 		}
 	} else if err := upLoopback(); err != nil {
 		fmt.Fprintln(os.Stderr, "loopback:", err)
-		os.Exit(1)
+		return 1
 	}
-	os.Exit(m.Run())
+	return m.Run()
 }
 
 func runInside() (code int, ok bool) {

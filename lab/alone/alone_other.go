@@ -1,0 +1,8 @@
+//go:build !linux
+
+package alone
+
+import "testing"
+
+// Run is m.Run.
+func Run(m *testing.M) int { return m.Run() }

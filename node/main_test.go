@@ -1,0 +1,10 @@
+package node
+
+import (
+	"os"
+	"testing"
+
+	"boucan/lab/alone"
+)
+
+func TestMain(m *testing.M) { os.Exit(alone.Run(m)) }
