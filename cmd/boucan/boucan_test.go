@@ -364,7 +364,7 @@ func TestDamageIsFoundAndSaid(t *testing.T) {
 	}
 	a.mustDo("scrub", "start")
 	eventually(t, "the scrub finds it", func() bool { return strings.Contains(a.mustDo("scrub"), "2 files, 1 of them damaged") })
-	for _, c := range [][2]string{{"scrub", "1 MiB"}, {"scrub", "bad.txt"}, {"id", "1 files"}, {"ls", "damaged"}} {
+	for _, c := range [][2]string{{"scrub", "1 MiB"}, {"scrub", "bad.txt"}, {"id", "1 file"}, {"ls", "damaged"}} {
 		if out := a.mustDo(c[0]); !strings.Contains(out, c[1]) {
 			t.Errorf("%s does not say %q: %s", c[0], c[1], out)
 		}

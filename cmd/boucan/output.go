@@ -54,6 +54,13 @@ func ageText(d time.Duration) string {
 	return fmt.Sprintf("%dd", int(d/(24*time.Hour)))
 }
 
+func filesText(n int) string {
+	if n == 1 {
+		return "1 file"
+	}
+	return fmt.Sprintf("%d files", n)
+}
+
 // progress draws a bar on a terminal; elsewhere it is silent. total is in bytes,
 // -1 where it is not known.
 func (s *session) progress(total int64, what string) *progressbar.ProgressBar {

@@ -144,10 +144,7 @@ func patternsText(patterns []string, none string) string {
 }
 
 func keptText(k control.Kept) string {
-	if k.Files == 1 {
-		return sizeText(k.Bytes) + " in 1 file"
-	}
-	return fmt.Sprintf("%s in %d files", sizeText(k.Bytes), k.Files)
+	return sizeText(k.Bytes) + " in " + filesText(k.Files)
 }
 
 func sizeText(n int64) string { return bytesText(uint64(max(n, 0))) }

@@ -73,7 +73,7 @@ func (c *scrubCmd) Run(s *session) error {
 	tab := tabwriter.NewWriter(s.out, 0, 8, 2, ' ', 0)
 	fmt.Fprintf(tab, "Scrub\t%s\n", scrubText(r))
 	if !r.Begun.IsZero() {
-		fmt.Fprintf(tab, "Read\t%s of %s, %d files, %d of them damaged\n", bytesText(uint64(r.Done)), bytesText(uint64(r.Total)), r.Files, r.Found)
+		fmt.Fprintf(tab, "Read\t%s of %s, %s, %d of them damaged\n", bytesText(uint64(r.Done)), bytesText(uint64(r.Total)), filesText(r.Files), r.Found)
 	}
 	fmt.Fprintf(tab, "Last whole one\t%s\n", ago(r.Finished))
 	if !r.Next.IsZero() {
@@ -84,7 +84,7 @@ func (c *scrubCmd) Run(s *session) error {
 	} else {
 		fmt.Fprintln(tab, "Rate\tnone begins by itself")
 	}
-	fmt.Fprintf(tab, "Damaged\t%d files\n", r.Damaged)
+	fmt.Fprintf(tab, "Damaged\t%s\n", filesText(r.Damaged))
 	if err := tab.Flush(); err != nil || len(r.List) == 0 {
 		return err
 	}

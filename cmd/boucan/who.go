@@ -78,9 +78,9 @@ func (c *idCmd) Run(s *session) error {
 		return printJSON(s.out, id)
 	}
 	tab := tabwriter.NewWriter(s.out, 0, 8, 2, ' ', 0)
-	fmt.Fprintf(tab, "Name\t%s\nNode\t%s\nPage\t%s\nBoxes\t%s\nSecurity\t%s\nProfile\t%s\nStore\t%s\nData\t%s\nShared\t%d files, %s; %d are here, in %s\nPeers\t%d\nVersion\t%s\n",
+	fmt.Fprintf(tab, "Name\t%s\nNode\t%s\nPage\t%s\nBoxes\t%s\nSecurity\t%s\nProfile\t%s\nStore\t%s\nData\t%s\nShared\t%s, %s; here %d, in %s\nPeers\t%d\nVersion\t%s\n",
 		id.Name, id.ID, strings.Join(id.URLs, " "), strings.Join(id.Addrs, " "), id.Security, id.Profile, id.Store, id.Data,
-		id.Files, bytesText(id.Bytes), id.Here, id.Folder, id.Peers, id.Version)
+		filesText(id.Files), bytesText(id.Bytes), id.Here, id.Folder, id.Peers, id.Version)
 	if id.Circle != "" {
 		fmt.Fprintf(tab, "Circle\t%s\n", id.Circle)
 	}
@@ -88,10 +88,10 @@ func (c *idCmd) Run(s *session) error {
 	case id.Away:
 		fmt.Fprintln(tab, "Folder\taway, or another one is in its place; \"boucan confirm\" takes it as it is")
 	case id.Missing > 0:
-		fmt.Fprintf(tab, "Missing\t%d files; put them back, or \"boucan confirm\" that they are gone\n", id.Missing)
+		fmt.Fprintf(tab, "Missing\t%s; put them back, or \"boucan confirm\" that they are gone\n", filesText(id.Missing))
 	}
 	if id.Damaged > 0 {
-		fmt.Fprintf(tab, "Damaged\t%d files; \"boucan scrub\" tells which\n", id.Damaged)
+		fmt.Fprintf(tab, "Damaged\t%s; \"boucan scrub\" tells which\n", filesText(id.Damaged))
 	}
 	return tab.Flush()
 }
