@@ -229,7 +229,7 @@ func (s *scrub) mendAll(ctx context.Context) {
 
 // mend has a file repaired that a check found damaged.
 func (s *scrub) mend(ctx context.Context, c *check) {
-	if !c.found {
+	if !c.wrong {
 		return
 	}
 	if err := s.b.mend(ctx, c.k.file(c.path)); err != nil {

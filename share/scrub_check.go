@@ -35,7 +35,8 @@ type check struct {
 	piece  int // of the manifest, whose hashes are in leaves
 	leaves []byte
 	read   bool // it was read to its end
-	found  bool // something was found that was not known before
+	wrong  bool // damage was noted
+	found  bool // of a file that was not known to be damaged before
 }
 
 // run reads the file's chunks from one on, up to another. Damage is noted as soon as it is found.
@@ -198,7 +199,10 @@ func (c *check) bad(chunks bitset) error {
 	if err := b.commit(b.spoiling(c.path, c.k, chunks, &spoilt)); err != nil {
 		return err
 	}
-	if c.read = true; !spoilt || was.rotten {
+	if c.read = true; !spoilt {
+		return nil
+	}
+	if c.wrong = true; was.rotten {
 		return nil
 	}
 	c.found = true
