@@ -184,7 +184,7 @@ func tenWithLiars(t *testing.T, liars, know int, lie func(opened) func(time.Time
 	for i := range 10 - liars {
 		m := &machine{t: t, table: &memoryTable{}, kept: i < know}
 		if i >= know {
-			m.off = -90 * day
+			m.turn(func() { m.off = -90 * day })
 		}
 		follower = w.add(m)
 	}
@@ -271,7 +271,7 @@ func TestNoPeerMovesAClockThatIsKnown(t *testing.T) {
 		w.meet(day)
 		wantWithin(t, "with NTP, against nine", off(c), 0)
 		c.stop()
-		m.kept, m.off = false, in1970()
+		m.turn(func() { m.kept, m.off = false, in1970() })
 		w.boxes[0] = m.start()
 		w.meet(day)
 		wantWithin(t, "when NTP had been there, against nine", off(w.boxes[0]), time.Second)

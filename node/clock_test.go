@@ -4,6 +4,7 @@ import (
 	"errors"
 	"iter"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,8 +34,32 @@ func (m *memoryTable) Write(pairs iter.Seq2[[]byte, []byte]) error {
 type machine struct {
 	t     *testing.T
 	table *memoryTable
-	off   time.Duration // of the system's clock from the true time
-	kept  bool          // NTP keeps it right
+
+	mu   sync.Mutex    // guards what follows
+	off  time.Duration // of the system's clock from the true time
+	kept bool          // NTP keeps it right
+}
+
+// turn changes a machine whose clock runs.
+func (m *machine) turn(change func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change()
+}
+
+func (m *machine) isKept() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.kept
+}
+
+func (m *machine) now() time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.kept {
+		return time.Now()
+	}
+	return time.Now().Add(m.off)
 }
 
 // opened is a clock that runs, and how to stop it.
@@ -46,12 +71,7 @@ type opened struct {
 // start starts a clock in the bubble of the test, whose own time is the true one.
 func (m *machine) start() opened {
 	m.t.Helper()
-	c, err := openClock(m.table, func() time.Time {
-		if m.kept {
-			return time.Now()
-		}
-		return time.Now().Add(m.off)
-	}, func() bool { return m.kept }, slog.New(slog.DiscardHandler))
+	c, err := openClock(m.table, m.now, m.isKept, slog.New(slog.DiscardHandler))
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -101,14 +121,14 @@ func TestClockDoesNotGoBackBetweenStarts(t *testing.T) {
 		c := m.start()
 		wantWithin(t, "with the system's time", off(c), 0)
 		c.stop()
-		m.off = in1970()
+		m.turn(func() { m.off = in1970() })
 		time.Sleep(time.Hour)
 		c = m.start()
 		wantWithin(t, "after an hour without power", off(c)+time.Hour, time.Second)
 		if _, source, _ := c.said(); source != replica.ClockGuess {
 			t.Errorf("it says it knows the time by %v", source)
 		}
-		m.off = 0 // somebody set the system's clock
+		m.turn(func() { m.off = 0 }) // somebody set the system's clock
 		wantWithin(t, "when the system's clock was set", off(c), 0)
 		c.stop()
 	})
@@ -143,7 +163,7 @@ func TestOnlyABrokenStoreEndsTheRun(t *testing.T) {
 // TestATimeSavedUnderAWrongClockDoesNotStay: the box thought it was 2099.
 func TestATimeSavedUnderAWrongClockDoesNotStay(t *testing.T) {
 	for what, mend := range map[string]func(*machine, opened){
-		"NTP": func(m *machine, c opened) { m.kept = true },
+		"NTP": func(m *machine, c opened) { m.turn(func() { m.kept = true }) },
 		"peers": func(m *machine, c opened) {
 			for i := range byte(3) {
 				c.heard(peerNo(i), addrNo(i), replica.Hello{Clock: time.Now().UnixMilli(), Source: replica.ClockSynced})
@@ -157,7 +177,7 @@ func TestATimeSavedUnderAWrongClockDoesNotStay(t *testing.T) {
 				c := m.start()
 				time.Sleep(time.Hour)
 				c.stop()
-				m.off = in1970()
+				m.turn(func() { m.off = in1970() })
 				c = m.start()
 				if off(c) < 68*365*day {
 					t.Fatal("the saved time did not hold")
@@ -169,7 +189,7 @@ func TestATimeSavedUnderAWrongClockDoesNotStay(t *testing.T) {
 					t.Errorf("things are forgotten as of %v ahead", after)
 				}
 				c.stop()
-				m.kept, m.off = false, in1970()
+				m.turn(func() { m.kept, m.off = false, in1970() })
 				c = m.start()
 				wantWithin(t, "after another start", off(c), time.Second)
 				c.stop()
@@ -185,7 +205,7 @@ func TestWhatNTPSaidStaysGoodForAWhile(t *testing.T) {
 		m := &machine{t: t, table: &memoryTable{}, kept: true, off: in1970()}
 		c := m.start()
 		time.Sleep(time.Minute)
-		m.kept = false
+		m.turn(func() { m.kept = false })
 		time.Sleep(6 * day)
 		if now, source, _ := c.said(); source != replica.ClockSynced || now.Sub(time.Now()).Abs() > time.Second {
 			t.Errorf("after six days it is off by %v and known by %v", now.Sub(time.Now()), source)
@@ -220,10 +240,10 @@ func TestForgettingFollowsHearsaySlowly(t *testing.T) {
 		if ahead := c.Settled().Sub(time.Now()); ahead < day || ahead > settleRate*day {
 			t.Errorf("after a day things are forgotten as of %v ahead", ahead)
 		}
-		m.kept = true
+		m.turn(func() { m.kept = true })
 		time.Sleep(time.Minute)
 		wantWithin(t, "when NTP spoke, forgetting", c.Settled().Sub(time.Now()), time.Second)
-		m.kept, m.off = false, 0
+		m.turn(func() { m.kept, m.off = false, 0 })
 		c.stop()
 	})
 }
@@ -237,7 +257,7 @@ func TestForgettingFollowsNTPAtOnce(t *testing.T) {
 		if ahead := c.Settled().Sub(c.Now()); ahead != 0 {
 			t.Errorf("a new box forgets as of %v", ahead)
 		}
-		m.kept = true
+		m.turn(func() { m.kept = true })
 		time.Sleep(time.Minute)
 		if c.Settled().Sub(time.Now()) > -day {
 			t.Error("things are forgotten before what was made under the wrong clock is dated anew")

@@ -143,7 +143,7 @@ func TestTheOperatorsWord(t *testing.T) {
 		t.Error("set although NTP keeps it")
 	}
 	c.stop()
-	m.kept, m.off = false, in1970()
+	m.turn(func() { m.kept, m.off = false, in1970() })
 	c = m.start()
 	for _, wrong := range []time.Time{time.Unix(0, 0), c.build.Add(-time.Second), timeOf(record.MaxTime)} {
 		if err := c.told(wrong); err == nil {
