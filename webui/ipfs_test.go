@@ -270,8 +270,7 @@ func TestIPFSProbe(t *testing.T) {
 
 // What turns out wrong is never sent as a whole answer.
 func TestIPFSAnswerThatBreaks(t *testing.T) {
-	s, d := door(t)
-	fetch := func(query string) error {
+	fetch := func(s *site, d *fakeDAG, query string) error {
 		res, err := http.Get(s.http.URL + "/ipfs/" + d.cid().String() + query)
 		if err != nil {
 			return err // nothing had left the buffer
@@ -280,19 +279,21 @@ func TestIPFSAnswerThatBreaks(t *testing.T) {
 		_, err = io.ReadAll(res.Body)
 		return err
 	}
+	s, d := door(t)
 	d.broken = 3
 	for _, query := range []string{"?format=car", "?format=car&entity-bytes=2:2"} {
-		if err := fetch(query); !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		if err := fetch(s, d, query); !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%s came as if it was all: %v", query, err)
 		}
 	}
-	d.broken = -1
-	d.blocks[0] = bytes.Repeat([]byte("x"), 100<<10)
-	if err := fetch("?format=raw"); !errors.Is(err, io.ErrUnexpectedEOF) {
+	s, d = door(t)
+	d.broken, d.blocks[0] = -1, bytes.Repeat([]byte("x"), 100<<10)
+	if err := fetch(s, d, "?format=raw"); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("half a block came as if it was all: %v", err)
 	}
 	// Where nothing was sent yet, the answer says so.
-	d.blocks[0] = []byte("x")
+	s, d = door(t)
+	d.broken, d.blocks[0] = -1, []byte("x")
 	s.get(t, "/ipfs/"+d.cid().String()+"?format=raw").wants(t, 404, "does not hold")
 }
 
