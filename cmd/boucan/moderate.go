@@ -29,10 +29,14 @@ func (c *removeCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	if c.JSON {
+	return s.printRemoved(r, c.JSON)
+}
+
+func (s *session) printRemoved(r control.Removed, asJSON bool) error {
+	if asJSON {
 		return printJSON(s.out, r)
 	}
-	_, err = fmt.Fprint(s.out, removedText(r))
+	_, err := fmt.Fprint(s.out, removedText(r))
 	return err
 }
 
@@ -97,11 +101,7 @@ func (c *undoCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		return printJSON(s.out, r)
-	}
-	_, err = fmt.Fprint(s.out, removedText(r))
-	return err
+	return s.printRemoved(r, c.JSON)
 }
 
 // trustCmd lists or names moderators.
