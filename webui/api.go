@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -285,13 +284,8 @@ func apiMessageOf(m Message, self record.Key) apiMessage {
 
 func (s *Server) apiPost(w http.ResponseWriter, r *http.Request) {
 	var in apiDraft
-	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, MaxForm))
-	if err := body.Decode(&in); err != nil {
-		s.fail(w, r, bodyError(err))
-		return
-	}
-	if _, err := body.Token(); err != io.EOF {
-		s.fail(w, r, errMalformed)
+	if err := readJSON(w, r, &in); err != nil {
+		s.fail(w, r, err)
 		return
 	}
 	d := Draft{Room: r.PathValue("room"), Nick: in.Nick, Text: in.Text, Once: in.Once}

@@ -3,7 +3,9 @@ package webui
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -51,6 +53,18 @@ func (s *Server) say(r *http.Request, d Draft) (Message, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), postTime)
 	defer cancel()
 	return s.rooms.Post(ctx, d)
+}
+
+// readJSON reads a small body that is one JSON value and nothing else.
+func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
+	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, MaxForm))
+	if err := body.Decode(into); err != nil {
+		return bodyError(err)
+	}
+	if _, err := body.Token(); err != io.EOF {
+		return errMalformed
+	}
+	return nil
 }
 
 // bodyError is what reading a small body failed with, as a visitor knows it.

@@ -1,8 +1,6 @@
 package webui
 
 import (
-	"encoding/json"
-	"io"
 	"net/http"
 
 	"boucan/record"
@@ -48,13 +46,8 @@ func (s *Server) apiUndo(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		Code string `json:"code"`
 	}
-	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, MaxForm))
-	if err := body.Decode(&in); err != nil {
-		s.fail(w, r, bodyError(err))
-		return
-	}
-	if _, err := body.Token(); err != io.EOF {
-		s.fail(w, r, errMalformed)
+	if err := readJSON(w, r, &in); err != nil {
+		s.fail(w, r, err)
 		return
 	}
 	done, err := s.undo(r, in.Code)
