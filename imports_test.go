@@ -81,6 +81,8 @@ var edges = []edge{
 var testEdges = []edge{
 	{"cmd/boucan", "lab/alone", "tests run in a network of their own"},
 	{"node", "lab/alone", "tests run in a network of their own"},
+	{"node", "replica/testdata/memlog", "many nodes under virtual time, where no disk is"},
+	{"replica", "replica/testdata/memlog", "the store's twin in memory, whose writes can fail"},
 	{"replica", "store", "records are tried on the real store"},
 	{"share", "store", "the index is tried on the real store"},
 	{"webui", "webui/testdata/membox", "a box in memory, which the browser tests use too"},

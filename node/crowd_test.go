@@ -1,12 +1,10 @@
 package node
 
 import (
-	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
-	"iter"
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
@@ -28,6 +26,7 @@ import (
 	"boucan/discovery"
 	"boucan/record"
 	"boucan/replica"
+	"boucan/replica/testdata/memlog"
 )
 
 // crowd is many nodes in one process under virtual time: the real parts that keep
@@ -105,7 +104,7 @@ func (n *crowdNode) start(ctx context.Context) {
 	t := n.crowd.t
 	quiet := slog.New(slog.DiscardHandler)
 	var err error
-	if n.set, err = replica.Open(&memoryLog{}, replica.Options{Pusher: n}); err != nil {
+	if n.set, err = replica.Open(memlog.New(), replica.Options{Pusher: n}); err != nil {
 		t.Fatal(err)
 	}
 	if n.gossip, err = newGossip(ctx, n, &n.running, n.set.Receive); err != nil {
@@ -251,71 +250,4 @@ func (s countedStream) Write(b []byte) (int, error) {
 		s.crowd.pushBytes.Add(int64(n))
 	}
 	return n, err
-}
-
-// memoryLog is a replica.Log in memory.
-type memoryLog struct {
-	mu     sync.Mutex
-	keys   []string // sorted
-	values map[string][]byte
-}
-
-func (l *memoryLog) Get(key []byte) ([]byte, bool, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	v, ok := l.values[string(key)]
-	return bytes.Clone(v), ok, nil
-}
-
-func (l *memoryLog) Write(pairs iter.Seq2[[]byte, []byte]) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.values == nil {
-		l.values = make(map[string][]byte)
-	}
-	for k, v := range pairs {
-		at, found := slices.BinarySearch(l.keys, string(k))
-		switch {
-		case v == nil && found:
-			l.keys = slices.Delete(l.keys, at, at+1)
-			delete(l.values, string(k))
-		case v != nil:
-			if !found {
-				l.keys = slices.Insert(l.keys, at, string(k))
-			}
-			l.values[string(k)] = bytes.Clone(v)
-		}
-	}
-	return nil
-}
-
-func (l *memoryLog) span(from, to []byte) []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	lo, _ := slices.BinarySearch(l.keys, string(from))
-	hi := len(l.keys)
-	if to != nil {
-		hi, _ = slices.BinarySearch(l.keys, string(to))
-	}
-	return slices.Clone(l.keys[lo:max(lo, hi)])
-}
-
-func (l *memoryLog) Scan(from, to []byte) (iter.Seq2[[]byte, []byte], func() error) {
-	return l.each(l.span(from, to))
-}
-
-func (l *memoryLog) ScanBack(from, to []byte) (iter.Seq2[[]byte, []byte], func() error) {
-	keys := l.span(from, to)
-	slices.Reverse(keys)
-	return l.each(keys)
-}
-
-func (l *memoryLog) each(keys []string) (iter.Seq2[[]byte, []byte], func() error) {
-	return func(yield func([]byte, []byte) bool) {
-		for _, k := range keys {
-			if v, ok, _ := l.Get([]byte(k)); ok && !yield([]byte(k), v) {
-				return
-			}
-		}
-	}, func() error { return nil }
 }

@@ -11,6 +11,7 @@ import (
 
 	"boucan/record"
 	"boucan/replica"
+	"boucan/replica/testdata/memlog"
 )
 
 func TestBlockedNames(t *testing.T) {
@@ -26,7 +27,7 @@ func TestBlockedNames(t *testing.T) {
 		{"a*b*c", []string{"abc", "aXbYbZc", "aabbcc"}, []string{"acb", "abcd"}},
 		{"*é*", []string{"café", "é"}, []string{"cafe"}},
 	} {
-		s := open(t, newMemoryLog(), replica.Options{Now: newClock().Now})
+		s := open(t, memlog.New(), replica.Options{Now: newClock().Now})
 		if err := s.BlockName(t.Context(), c.pattern); err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +76,7 @@ func TestBlockedNamesGoAndStayAway(t *testing.T) {
 }
 
 func TestPatternsAreBounded(t *testing.T) {
-	s := open(t, newMemoryLog(), replica.Options{Now: newClock().Now})
+	s := open(t, memlog.New(), replica.Options{Now: newClock().Now})
 	for _, bad := range []string{"", "*", "?", "**?*", strings.Repeat("a", replica.MaxPattern+1)} {
 		if err := s.BlockName(t.Context(), bad); !errors.Is(err, replica.ErrPattern) {
 			t.Errorf("%.40q: %v", bad, err)
@@ -97,7 +98,7 @@ func TestPatternsAreBounded(t *testing.T) {
 // TestABlockThatWasBrokenOffIsFinished at the next start, and looked for only once.
 func TestABlockThatWasBrokenOffIsFinished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newMemoryLog()
+		log := memlog.New()
 		s := open(t, log, replica.Options{})
 		f := sign(t, 0, time.Now(), day, record.File{Name: "a.exe", CID: cidOf("a")})
 		g := sign(t, 1, time.Now(), day, record.File{Name: "b", CID: cidOf("b")})
@@ -106,12 +107,12 @@ func TestABlockThatWasBrokenOffIsFinished(t *testing.T) {
 			func(ctx context.Context) error { return s.BlockName(ctx, "*.exe") },
 			func(ctx context.Context) error { return s.BlockAuthor(ctx, public(1)) },
 		} {
-			log.failAfter = 1 // it is noted, and nothing is removed
-			if err := block(t.Context()); !errors.Is(err, errDisk) {
+			log.Fail(1) // it is noted, and nothing is removed
+			if err := block(t.Context()); !errors.Is(err, memlog.ErrDisk) {
 				t.Fatal(err)
 			}
 		}
-		log.failAfter = -1
+		log.Fail(-1)
 		s = open(t, log, replica.Options{})
 		if s.Len() != 2 {
 			t.Fatalf("%d records", s.Len())
@@ -122,8 +123,9 @@ func TestABlockThatWasBrokenOffIsFinished(t *testing.T) {
 		if s.Len() != 0 {
 			t.Errorf("%d records left", s.Len())
 		}
-		for _, key := range log.span([]byte("b"), []byte("c")) {
-			if v, _, _ := log.Get([]byte(key)); len(v) != 1 || v[0] != 2 {
+		blocks, _ := log.Scan([]byte("b"), []byte("c"))
+		for _, v := range blocks {
+			if len(v) != 1 || v[0] != 2 {
 				t.Errorf("a block is not done: %v", v)
 			}
 		}
@@ -158,7 +160,7 @@ func TestUndoable(t *testing.T) {
 }
 
 func TestHiddenBy(t *testing.T) {
-	s := open(t, newMemoryLog(), replica.Options{Now: newClock().Now, Trusted: func(k record.Key) bool { return k == public(1) }})
+	s := open(t, memlog.New(), replica.Options{Now: newClock().Now, Trusted: func(k record.Key) bool { return k == public(1) }})
 	f := file(t, 0, epoch, "f")
 	check := func(by record.Key, hidden bool) {
 		t.Helper()

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"strconv"
 	"sync"
@@ -17,96 +16,13 @@ import (
 
 	"boucan/record"
 	"boucan/replica"
+	"boucan/replica/testdata/memlog"
 	"boucan/store"
 )
 
-// memoryLog is the test twin of the store's table: ordered, atomic, with the same
-// limits. It outlives the Set on it, as a disk does.
-type memoryLog struct {
-	mu     sync.Mutex
-	keys   []string // sorted
-	values map[string][]byte
-	// failAfter is how many writes still succeed; negative for all.
-	failAfter int
-}
-
-func newMemoryLog() *memoryLog {
-	return &memoryLog{values: make(map[string][]byte), failAfter: -1}
-}
-
-var errDisk = errors.New("disk failed")
-
-func (l *memoryLog) Get(key []byte) ([]byte, bool, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	v, ok := l.values[string(key)]
-	return bytes.Clone(v), ok, nil
-}
-
-func (l *memoryLog) Write(pairs iter.Seq2[[]byte, []byte]) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.failAfter == 0 {
-		return errDisk
-	}
-	l.failAfter = max(l.failAfter-1, -1)
-	n, size := 0, 0
-	for k, v := range pairs {
-		n, size = n+1, size+len(k)+len(v)
-	}
-	if n > 4096 || size > 1<<20 {
-		return errors.New("write is too big")
-	}
-	for k, v := range pairs {
-		at, found := slices.BinarySearch(l.keys, string(k))
-		switch {
-		case v == nil && found:
-			l.keys = slices.Delete(l.keys, at, at+1)
-			delete(l.values, string(k))
-		case v != nil:
-			if !found {
-				l.keys = slices.Insert(l.keys, at, string(k))
-			}
-			l.values[string(k)] = bytes.Clone(v)
-		}
-	}
-	return nil
-}
-
-func (l *memoryLog) span(from, to []byte) []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	lo, _ := slices.BinarySearch(l.keys, string(from))
-	hi := len(l.keys)
-	if to != nil {
-		hi, _ = slices.BinarySearch(l.keys, string(to))
-	}
-	return slices.Clone(l.keys[lo:max(lo, hi)])
-}
-
-func (l *memoryLog) Scan(from, to []byte) (iter.Seq2[[]byte, []byte], func() error) {
-	return l.each(slices.Values(l.span(from, to)))
-}
-
-func (l *memoryLog) ScanBack(from, to []byte) (iter.Seq2[[]byte, []byte], func() error) {
-	keys := l.span(from, to)
-	slices.Reverse(keys)
-	return l.each(slices.Values(keys))
-}
-
-func (l *memoryLog) each(keys iter.Seq[string]) (iter.Seq2[[]byte, []byte], func() error) {
-	return func(yield func([]byte, []byte) bool) {
-		for k := range keys {
-			if v, ok, _ := l.Get([]byte(k)); ok && !yield([]byte(k), v) {
-				return
-			}
-		}
-	}, func() error { return nil }
-}
-
 // onEachLog runs a test on the memory twin and on the real store.
 func onEachLog(t *testing.T, test func(t *testing.T, log replica.Log)) {
-	t.Run("memory", func(t *testing.T) { test(t, newMemoryLog()) })
+	t.Run("memory", func(t *testing.T) { test(t, memlog.New()) })
 	t.Run("store", func(t *testing.T) { test(t, newStore(t)) })
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"boucan/record"
 	"boucan/replica"
+	"boucan/replica/testdata/memlog"
 )
 
 func TestAuthorsShare(t *testing.T) {
@@ -27,7 +28,7 @@ func TestAuthorsShare(t *testing.T) {
 		{"bytes in all", replica.Limits{Bytes: 3*size + 1}, replica.ErrFull},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			log := newMemoryLog()
+			log := memlog.New()
 			o := replica.Options{Now: newClock().Now, Limits: c.limits}
 			s := open(t, log, o)
 			var recs []*record.Record
@@ -53,7 +54,7 @@ func TestAuthorsShare(t *testing.T) {
 }
 
 func TestShareOfTakedowns(t *testing.T) {
-	s := open(t, newMemoryLog(), replica.Options{Now: newClock().Now, Limits: replica.Limits{AuthorTakedowns: 2, Records: 12}})
+	s := open(t, memlog.New(), replica.Options{Now: newClock().Now, Limits: replica.Limits{AuthorTakedowns: 2, Records: 12}})
 	f := file(t, 0, epoch, "f")
 	down := func(author, i int) *record.Record {
 		return takedown(t, author, epoch.Add(time.Duration(i)*time.Second), f, "")
@@ -70,7 +71,7 @@ func TestShareOfTakedowns(t *testing.T) {
 func TestWaitingForTheirTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		heard := newJournal(t)
-		s := open(t, newMemoryLog(), replica.Options{Listener: heard})
+		s := open(t, memlog.New(), replica.Options{Listener: heard})
 		stop := run(t, s.Run)
 		defer stop()
 		synctest.Wait()
@@ -113,7 +114,7 @@ func TestWaitingIsBounded(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := open(t, newMemoryLog(), replica.Options{})
+				s := open(t, memlog.New(), replica.Options{})
 				stop := run(t, s.Run)
 				defer stop()
 				synctest.Wait()
@@ -178,7 +179,7 @@ func TestBlocks(t *testing.T) {
 // TestBlockIsFinishedAfterACrash: the block was written, the removal was not.
 func TestBlockIsFinishedAfterACrash(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newMemoryLog()
+		log := memlog.New()
 		s := open(t, log, replica.Options{})
 		m := message(t, 0, time.Now(), "r", "m")
 		f := file(t, 1, time.Now(), "f")
@@ -187,12 +188,12 @@ func TestBlockIsFinishedAfterACrash(t *testing.T) {
 			func() error { return s.BlockAuthor(t.Context(), public(0)) },
 			func() error { return s.BlockCID(t.Context(), cidOf("f")) },
 		} {
-			log.failAfter = 1
-			if err := block(); !errors.Is(err, errDisk) {
+			log.Fail(1)
+			if err := block(); !errors.Is(err, memlog.ErrDisk) {
 				t.Fatal(err)
 			}
 		}
-		log.failAfter = -1
+		log.Fail(-1)
 		s = open(t, log, replica.Options{})
 		stop := run(t, s.Run)
 		defer stop()
@@ -204,7 +205,7 @@ func TestBlockIsFinishedAfterACrash(t *testing.T) {
 }
 
 func TestBlocksAreBounded(t *testing.T) {
-	s := open(t, newMemoryLog(), replica.Options{Now: newClock().Now})
+	s := open(t, memlog.New(), replica.Options{Now: newClock().Now})
 	for i := range replica.MaxBlocks {
 		if err := s.BlockCID(t.Context(), cidOf(fmt.Sprint(i))); err != nil {
 			t.Fatal(err)
@@ -231,7 +232,7 @@ func (p *pushes) Push(_ context.Context, raw []byte) error {
 
 func TestPublish(t *testing.T) {
 	p := &pushes{}
-	s := open(t, newMemoryLog(), replica.Options{Now: newClock().Now, Pusher: p})
+	s := open(t, memlog.New(), replica.Options{Now: newClock().Now, Pusher: p})
 	f := file(t, 0, epoch, "f")
 	if err := s.Publish(t.Context(), f); err != nil || len(p.raws) != 1 || !bytes.Equal(p.raws[0], f.Encode()) {
 		t.Fatalf("%v, %d pushed", err, len(p.raws))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"boucan/record"
+	"boucan/replica/testdata/memlog"
 )
 
 // The model test lets some boxes live through a chance life of drops, edits,
@@ -272,18 +273,18 @@ func (m *model) restart(b *modelBox) {
 
 // crash makes the disk fail at some write, and then the box.
 func (m *model) crash(b *modelBox) {
-	log, ok := b.node.log.(*memoryLog)
+	log, ok := b.node.log.(*memlog.Log)
 	if !ok {
 		m.off(b)
 		m.on(b)
 		return
 	}
-	log.fail(m.rng.IntN(3))
+	log.Fail(m.rng.IntN(3))
 	for range 4 {
 		[]func(*modelBox){m.drop, m.edit, m.takeDownOwn, m.undo, m.replay}[m.rng.IntN(5)](b)
 	}
 	m.off(b)
-	log.fail(-1)
+	log.Fail(-1)
 	m.on(b)
 }
 

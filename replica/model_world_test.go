@@ -38,7 +38,7 @@ type model struct {
 type modelBox struct {
 	n    int
 	node *node
-	dir  string // of its store; empty where its disk is a memoryLog
+	dir  string // of its store; empty where its disk is a memlog.Log
 	db   *store.DB
 	skew atomic.Int64 // of its clock, in nanoseconds
 	// latest is what the clock said at the latest, in Unix milliseconds.
@@ -159,13 +159,6 @@ func (m *model) must(err error) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-}
-
-// fail lets so many writes succeed; negative for all.
-func (l *memoryLog) fail(after int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.failAfter = after
 }
 
 // flip turns an entry on or off and reports which.

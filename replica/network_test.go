@@ -15,6 +15,7 @@ import (
 
 	"boucan/record"
 	"boucan/replica"
+	"boucan/replica/testdata/memlog"
 )
 
 // network is nodes and the links between them, all in memory.
@@ -52,7 +53,7 @@ type node struct {
 func newNetwork(t *testing.T, nodes int) *network {
 	w := &network{t: t, links: make(map[[2]int]*link)}
 	for i := range nodes {
-		w.nodes = append(w.nodes, &node{network: w, n: i, log: newMemoryLog()})
+		w.nodes = append(w.nodes, &node{network: w, n: i, log: memlog.New()})
 	}
 	return w
 }

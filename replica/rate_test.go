@@ -9,12 +9,13 @@ import (
 
 	"boucan/record"
 	"boucan/replica"
+	"boucan/replica/testdata/memlog"
 )
 
 // TestOneAuthorsPushesAreLimited, and nobody else's.
 func TestOneAuthorsPushesAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := open(t, newMemoryLog(), replica.Options{})
+		s := open(t, memlog.New(), replica.Options{})
 		taken, n := 0, 0
 		push := func(author int) error {
 			n++
@@ -49,7 +50,7 @@ func TestOneAuthorsPushesAreLimited(t *testing.T) {
 // again, and would keep every disk busy.
 func TestWhatAnAuthorReplacesIsLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := open(t, newMemoryLog(), replica.Options{Limits: replica.Limits{AuthorRecords: 10, AuthorTakedowns: 10}})
+		s := open(t, memlog.New(), replica.Options{Limits: replica.Limits{AuthorRecords: 10, AuthorTakedowns: 10}})
 		defer run(t, s.Run)()
 		taken, n := 0, 0
 		bring := func(author, count int) (got int) {
@@ -96,7 +97,7 @@ func TestWhatAnAuthorReplacesIsLimited(t *testing.T) {
 
 // TestForgeriesDoNotCount against the author whose name they bear.
 func TestForgeriesDoNotCount(t *testing.T) {
-	s := open(t, newMemoryLog(), replica.Options{Limits: replica.Limits{AuthorRecords: 10, AuthorTakedowns: 10}})
+	s := open(t, memlog.New(), replica.Options{Limits: replica.Limits{AuthorRecords: 10, AuthorTakedowns: 10}})
 	for i := range 100 {
 		raw := append([]byte(nil), message(t, 0, time.Now(), "r", fmt.Sprint(i)).Encode()...)
 		raw[len(raw)-1] ^= 1

@@ -20,6 +20,7 @@ import (
 
 	"boucan/record"
 	"boucan/replica"
+	"boucan/replica/testdata/memlog"
 )
 
 // The frame types of spec/sync.md, section 4.
@@ -111,7 +112,7 @@ type host struct {
 
 func newHost(t *testing.T) *host {
 	h := &host{t: t, log: &logbook{}}
-	h.set = open(t, newMemoryLog(), replica.Options{Logger: slog.New(h.log)})
+	h.set = open(t, memlog.New(), replica.Options{Logger: slog.New(h.log)})
 	h.y = replica.NewSyncer(h.set, h, replica.SyncOptions{Self: public(0), Logger: slog.New(h.log)})
 	h.kept = messages(t, 0, 0, 1)[0]
 	add(t, h.set, nil, h.kept)

@@ -16,6 +16,7 @@ import (
 
 	"boucan/record"
 	"boucan/replica"
+	"boucan/replica/testdata/memlog"
 )
 
 // sessionSide is one side of the session in spec/vectors/sync.json.
@@ -65,7 +66,7 @@ func TestSessionVector(t *testing.T) {
 			have, want := ours.decode(t)
 			brings, says := theirs.decode(t)
 			c := &clock{now: time.UnixMilli(1790000000000)}
-			s := open(t, newMemoryLog(), replica.Options{Now: c.Now})
+			s := open(t, memlog.New(), replica.Options{Now: c.Now})
 			add(t, s, nil, have)
 			here, there := net.Pipe()
 			y := replica.NewSyncer(s, single{here}, replica.SyncOptions{Self: public(0)})
@@ -113,7 +114,7 @@ func (s single) Open(context.Context, record.Key) (replica.Stream, error) { retu
 // and one whose caller gives up is not written at all.
 func TestAddsQueueBehindASlowListener(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log, hold := &writes{memoryLog: newMemoryLog()}, make(chan struct{})
+		log, hold := &writes{Log: memlog.New()}, make(chan struct{})
 		s := open(t, log, replica.Options{Listener: holding(hold)})
 		recs := messages(t, 0, 0, 12)
 		results := make(chan error, len(recs))
@@ -149,13 +150,13 @@ func TestAddsQueueBehindASlowListener(t *testing.T) {
 
 // writes counts the writes of a log.
 type writes struct {
-	*memoryLog
+	*memlog.Log
 	n int
 }
 
 func (w *writes) Write(pairs iter.Seq2[[]byte, []byte]) error {
 	w.n++
-	return w.memoryLog.Write(pairs)
+	return w.Log.Write(pairs)
 }
 
 // holding is a Listener that does not return until the channel is closed.

@@ -13,6 +13,7 @@ import (
 
 	"boucan/record"
 	"boucan/replica"
+	"boucan/replica/testdata/memlog"
 )
 
 func TestSetAnswersQueries(t *testing.T) {
@@ -98,7 +99,7 @@ func checkPages(t *testing.T, s *replica.Set, want []*record.Record) {
 
 func TestAddRefuses(t *testing.T) {
 	now := newClock()
-	s := open(t, newMemoryLog(), replica.Options{Now: now.Now})
+	s := open(t, memlog.New(), replica.Options{Now: now.Now})
 	good := file(t, 0, epoch, "good")
 	forged := forge(t, good)
 	expired := sign(t, 0, epoch.Add(-2*time.Hour), time.Hour, record.Message{Room: "a", Text: "b"})
@@ -220,9 +221,9 @@ func TestCrashLosesNothingAcknowledged(t *testing.T) {
 		recs = append(recs, file(t, 0, epoch.Add(time.Duration(i)), fmt.Sprint(i)))
 	}
 	for failAfter := range 30 {
-		log, heard := newMemoryLog(), newJournal(t)
+		log, heard := memlog.New(), newJournal(t)
 		s := open(t, log, replica.Options{Now: now.Now, Listener: heard})
-		log.failAfter = failAfter
+		log.Fail(failAfter)
 		acknowledged := make(map[record.ID]bool)
 		down := make(map[record.ID]bool)
 		for i, r := range recs {
@@ -235,7 +236,7 @@ func TestCrashLosesNothingAcknowledged(t *testing.T) {
 				}
 			}
 		}
-		log.failAfter = -1
+		log.Fail(-1)
 		again := open(t, log, replica.Options{Now: now.Now})
 		for _, r := range recs {
 			_, ok, err := again.Get(r.ID())
@@ -295,7 +296,7 @@ func TestManyAddAtOneTime(t *testing.T) {
 }
 
 func TestAddEndsWithItsContext(t *testing.T) {
-	s := open(t, newMemoryLog(), replica.Options{Now: newClock().Now})
+	s := open(t, memlog.New(), replica.Options{Now: newClock().Now})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	errs, err := s.Add(ctx, []*record.Record{file(t, 0, epoch, "a")})
@@ -306,7 +307,7 @@ func TestAddEndsWithItsContext(t *testing.T) {
 
 func TestExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log, heard := newMemoryLog(), newJournal(t)
+		log, heard := memlog.New(), newJournal(t)
 		s := open(t, log, replica.Options{Listener: heard})
 		start := time.Now()
 		stop := run(t, s.Run)
@@ -326,8 +327,8 @@ func TestExpiry(t *testing.T) {
 		pass(time.Hour)
 		_, removed = heard.take()
 		same(t, "removed", removed, long)
-		if rooms, err := s.Rooms(); err != nil || len(rooms) != 0 || len(log.keys) != 0 {
-			t.Errorf("rooms %v, %v, %d keys left", rooms, err, len(log.keys))
+		if rooms, err := s.Rooms(); err != nil || len(rooms) != 0 || log.Len() != 0 {
+			t.Errorf("rooms %v, %v, %d keys left", rooms, err, log.Len())
 		}
 	})
 }
@@ -335,7 +336,7 @@ func TestExpiry(t *testing.T) {
 // TestAClockThatIsNotCertain forgets nothing before its time.
 func TestAClockThatIsNotCertain(t *testing.T) {
 	now, settled := newClock(), newClock()
-	s := open(t, newMemoryLog(), replica.Options{Now: now.Now, Settled: settled.Now})
+	s := open(t, memlog.New(), replica.Options{Now: now.Now, Settled: settled.Now})
 	m := sign(t, 0, epoch, time.Minute, record.Message{Room: "r", Text: "t"})
 	add(t, s, nil, m)
 	now.advance(time.Hour)
@@ -354,7 +355,7 @@ func TestAClockThatIsNotCertain(t *testing.T) {
 // TestExpiredIsNotShown: before Run has come to it.
 func TestExpiredIsNotShown(t *testing.T) {
 	now := newClock()
-	s := open(t, newMemoryLog(), replica.Options{Now: now.Now})
+	s := open(t, memlog.New(), replica.Options{Now: now.Now})
 	m := sign(t, 0, epoch, time.Minute, record.Message{Room: "r", Text: "t"})
 	c := sign(t, 0, epoch, time.Minute, record.Card{Name: "n"})
 	add(t, s, nil, m, c)

@@ -8,6 +8,7 @@ import (
 
 	"boucan/record"
 	"boucan/replica"
+	"boucan/replica/testdata/memlog"
 )
 
 // secretFile is a file that whoever knows the secret can take down.
@@ -103,7 +104,7 @@ func checkDown(t *testing.T, s *replica.Set, f *record.Record, down bool) {
 }
 
 func TestTakedownOfATakedownDoesNothing(t *testing.T) {
-	s := open(t, newMemoryLog(), replica.Options{Now: newClock().Now, Trusted: func(record.Key) bool { return true }})
+	s := open(t, memlog.New(), replica.Options{Now: newClock().Now, Trusted: func(record.Key) bool { return true }})
 	f := file(t, 0, epoch, "f")
 	down := takedown(t, 0, epoch, f, "")
 	add(t, s, nil, f)
@@ -116,7 +117,7 @@ func TestTakedownOfATakedownDoesNothing(t *testing.T) {
 }
 
 func TestTakedownsAreCountedByAuthor(t *testing.T) {
-	s := open(t, newMemoryLog(), replica.Options{Now: newClock().Now})
+	s := open(t, memlog.New(), replica.Options{Now: newClock().Now})
 	f := file(t, 0, epoch, "f")
 	add(t, s, nil, f, takedown(t, 1, epoch, f, ""), takedown(t, 1, epoch.Add(time.Second), f, ""), takedown(t, 2, epoch, f, ""))
 	if n, err := s.TakedownsOf(f.ID()); err != nil || n != 2 {
@@ -128,7 +129,7 @@ func TestTakedownsAreCountedByAuthor(t *testing.T) {
 // kept for ever.
 func TestTakedownOutlivesItsTarget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newMemoryLog()
+		log := memlog.New()
 		s := open(t, log, replica.Options{})
 		stop := run(t, s.Run)
 		defer stop()
@@ -139,8 +140,8 @@ func TestTakedownOutlivesItsTarget(t *testing.T) {
 		add(t, s, replica.ErrTakenDown, m)
 		pass(time.Second)
 		add(t, s, record.ErrExpired, m)
-		if s.Len() != 0 || len(log.keys) != 0 {
-			t.Errorf("%d records, %d keys left", s.Len(), len(log.keys))
+		if s.Len() != 0 || log.Len() != 0 {
+			t.Errorf("%d records, %d keys left", s.Len(), log.Len())
 		}
 		if n, _ := s.TakedownsOf(m.ID()); n != 0 {
 			t.Errorf("%d takedowns", n)
@@ -185,7 +186,7 @@ func TestRetrust(t *testing.T) {
 // TestRunJudgesAgain: who is trusted may change while the node is off.
 func TestRunJudgesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newMemoryLog()
+		log := memlog.New()
 		s := open(t, log, replica.Options{})
 		f := sign(t, 0, time.Now(), day, record.Message{Room: "r", Text: "t"})
 		add(t, s, nil, f, takedown(t, 1, time.Now(), f, ""))
