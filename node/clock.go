@@ -232,7 +232,7 @@ func (c *clock) settle() {
 	switch {
 	case ahead <= clockStep:
 		c.settled.time = w.time
-	case !c.doubt.IsZero() && w.source != replica.ClockGuess:
+	case c.undated(w):
 		// What this node made meanwhile is dated anew first.
 	case w.source == replica.ClockSynced:
 		c.settled.time = w.time
@@ -306,6 +306,19 @@ func (c *clock) erred() (clockError, bool) {
 		e.since = c.doubt
 	}
 	return e, true
+}
+
+// undated reports whether what this node made while it did not know the time is
+// still to be dated anew; the caller holds mu.
+func (c *clock) undated(w word) bool { return !c.doubt.IsZero() && w.source != replica.ClockGuess }
+
+// dated is the time, and whether this node's own records go by it: false between
+// the moment in which the time became known and mended.
+func (c *clock) dated() (time.Time, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w := c.best()
+	return w.time, !c.undated(w)
 }
 
 // mended says that what erred reported has been dealt with.

@@ -257,12 +257,21 @@ func TestForgettingFollowsNTPAtOnce(t *testing.T) {
 		if ahead := c.Settled().Sub(c.Now()); ahead != 0 {
 			t.Errorf("a new box forgets as of %v", ahead)
 		}
+		if _, dated := c.dated(); !dated {
+			t.Error("a box that does not know the time waits for it")
+		}
 		m.turn(func() { m.kept = true })
 		time.Sleep(time.Minute)
 		if c.Settled().Sub(time.Now()) > -day {
 			t.Error("things are forgotten before what was made under the wrong clock is dated anew")
 		}
+		if _, dated := c.dated(); dated {
+			t.Error("what was made under the wrong clock counts as dated already")
+		}
 		c.mended()
+		if _, dated := c.dated(); !dated {
+			t.Error("what was dated anew counts as still to be")
+		}
 		wantWithin(t, "forgetting", c.Settled().Sub(time.Now()), time.Second)
 		c.stop()
 	})

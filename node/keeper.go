@@ -132,9 +132,11 @@ func (k *keeper) look(ctx context.Context) {
 	if err := k.wantMore(ctx); err != nil {
 		k.failed(ctx, err)
 	}
-	if k.renew {
+	// A record that is to be dated anew only looks as if it ended: renewed as well, it
+	// would be there twice.
+	if now, dated := k.clock.dated(); k.renew && dated {
 		k.renew, k.crowded = false, false
-		if err := k.renewOffers(ctx); err != nil {
+		if err := k.renewOffers(ctx, now); err != nil {
 			k.failed(ctx, err)
 		}
 	}

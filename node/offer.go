@@ -168,9 +168,9 @@ func (l *library) publish(ctx context.Context, drafts ...record.Draft) error {
 
 // renewOffers issues the records anew by which the operator shares files that
 // still lie here, before they end.
-func (k *keeper) renewOffers(ctx context.Context) error {
+func (k *keeper) renewOffers(ctx context.Context, now time.Time) error {
 	var drafts []record.Draft
-	for _, c := range k.names.ending(k.clock.Now().Add(renewBefore).UnixMilli()) {
+	for _, c := range k.names.ending(now.Add(renewBefore).UnixMilli()) {
 		r, ok, err := k.records.Get(c.id)
 		if err != nil {
 			return err
