@@ -38,7 +38,8 @@ func TestManyKeepAFewConnectionsEach(t *testing.T) {
 			time.Sleep(time.Minute)
 			for _, n := range c.nodes {
 				begun, near := n.begun()
-				if begun < keepBegun-1 || begun > keepBegun+2 {
+				// Whom all the others reached first has nobody left to reach.
+				if few := begun < keepBegun-1; few && n.peers.connected() < crowded-1 || begun > keepBegun+2 {
 					t.Errorf("node %d keeps %d connections, want %d", n.n, begun, keepBegun)
 				}
 				if near != crowded-1 {
