@@ -42,19 +42,20 @@ echo $$ >%[1]s.pid
 exec avahi-daemon -f %[1]s --no-rlimits --no-drop-root --no-chroot
 `
 
-func startAvahi(t *testing.T, i int) *avahi {
+func (l *lan) startAvahi(i int) *avahi {
+	t := l.t
 	t.Helper()
 	config := filepath.Join(t.TempDir(), "avahi.conf")
-	if err := os.WriteFile(config, fmt.Appendf(nil, avahiConfig, host(i)), 0o600); err != nil {
+	if err := os.WriteFile(config, fmt.Appendf(nil, avahiConfig, l.host(i)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("ip", "netns", "exec", host(i), "unshare", "-m", "-u", "--propagation", "private",
+	cmd := exec.Command("ip", "netns", "exec", l.host(i), "unshare", "-m", "-u", "--propagation", "private",
 		"sh", "-ec", fmt.Sprintf(avahiScript, config))
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		sh(t, "ip netns pids %s | xargs -r kill -9 2>/dev/null || true", host(i)) // the D-Bus daemon too
+		sh(t, "ip netns pids %s | xargs -r kill -9 2>/dev/null || true", l.host(i)) // the D-Bus daemon too
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
@@ -128,23 +129,25 @@ func (a *avahi) seesBoth(selves ...discovery.Self) {
 }
 
 func TestBesideAvahi(t *testing.T) {
+	t.Parallel()
 	for _, first := range []string{"avahi", "node"} {
 		t.Run(first+" first", func(t *testing.T) {
-			newLAN(t, 2, "both")
+			t.Parallel()
+			l := newLAN(t, 2, "both")
 			selves := []discovery.Self{selfOf(1), selfOf(2)}
 			var beside *avahi
 			if first == "avahi" {
-				beside = startAvahi(t, 1)
+				beside = l.startAvahi(1)
 			}
-			nodes := []*node{startNode(t, 1, selves[0])}
+			nodes := []*node{l.start(1, selves[0])}
 			if first == "node" {
 				nodes[0].settle(3 * time.Second)
-				beside = startAvahi(t, 1)
+				beside = l.startAvahi(1)
 			}
-			nodes = append(nodes, startNode(t, 2, selves[1]))
+			nodes = append(nodes, l.start(2, selves[1]))
 			contact(t, nodes, selves)
 			beside.seesBoth(selves...)
-			startAvahi(t, 2).seesBoth(selves...)
+			l.startAvahi(2).seesBoth(selves...)
 			nodes[0].stop()
 			var out string
 			if !until(5*time.Second, func() bool {
@@ -167,26 +170,28 @@ func TestBesideAvahi(t *testing.T) {
 // TestContactByMDNSAloneBesideAvahi shows that the two share the port and not
 // only the machine.
 func TestContactByMDNSAloneBesideAvahi(t *testing.T) {
-	newLAN(t, 2, "both")
+	t.Parallel()
+	l := newLAN(t, 2, "both")
 	for i := 1; i <= 2; i++ {
-		filter(t, i, "udp dport 5353 accept\nmeta l4proto udp drop")
+		l.filter(i, "udp dport 5353 accept\nmeta l4proto udp drop")
 	}
-	startAvahi(t, 1)
+	l.startAvahi(1)
 	selves := []discovery.Self{selfOf(1), selfOf(2)}
-	nodes := []*node{startNode(t, 1, selves[0]), startNode(t, 2, selves[1])}
-	startAvahi(t, 2)
+	nodes := []*node{l.start(1, selves[0]), l.start(2, selves[1])}
+	l.startAvahi(2)
 	contact(t, nodes, selves)
 	nodes[0].never(25*time.Second, "a peer that is there was lost", func(e event) bool { return e.What == "gone" })
 }
 
 func TestBoxesOfOneNameAreListedApart(t *testing.T) {
-	newLAN(t, 3, "both")
+	t.Parallel()
+	l := newLAN(t, 3, "both")
 	selves := []discovery.Self{selfOf(1), selfOf(2)}
 	selves[0].Name, selves[1].Name = "Boucan", "Boucan"
 	for i, s := range selves {
-		startNode(t, i+1, s)
+		l.start(i+1, s)
 	}
-	a := startAvahi(t, 3)
+	a := l.startAvahi(3)
 	a.seesBoth(selves...)
 	out := a.output("avahi-browse", "-pt", "_http._tcp")
 	for _, family := range []string{"IPv4", "IPv6"} {
@@ -206,9 +211,10 @@ func TestBoxesOfOneNameAreListedApart(t *testing.T) {
 // TestServiceTypesAreListed browses without knowing what for (RFC 6763, section
 // 9).
 func TestServiceTypesAreListed(t *testing.T) {
-	newLAN(t, 2, "both")
-	startNode(t, 1, selfOf(1))
-	a := startAvahi(t, 2)
+	t.Parallel()
+	l := newLAN(t, 2, "both")
+	l.start(1, selfOf(1))
+	a := l.startAvahi(2)
 	out := a.output("avahi-browse", "-at")
 	for _, kind := range []string{"_boucan._tcp", "Web Site"} {
 		if !strings.Contains(out, kind) {

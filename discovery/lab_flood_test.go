@@ -47,13 +47,13 @@ func resident(t *testing.T, pid int) (bytes int, cpu time.Duration) {
 
 func TestFloodOnTheWire(t *testing.T) {
 	const mostGrowth = 8 << 20
-	newLAN(t, 3, "both")
+	l := newLAN(t, 3, "both")
 	selves := []discovery.Self{selfOf(1), selfOf(2)}
-	first := startNode(t, 1, selves[0])
+	first := l.start(1, selves[0])
 	first.settle(5 * time.Second)
 	before, cpuBefore := resident(t, first.cmd.Process.Pid)
-	sh(t, "ip -n %s route add 224.0.0.0/4 dev eth0", host(3))
-	flood := role(t, 3, "flood")
+	sh(t, "ip -n %s route add 224.0.0.0/4 dev eth0", l.host(3))
+	flood := l.role(3, "flood")
 	out, err := flood.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +66,7 @@ func TestFloodOnTheWire(t *testing.T) {
 		t.Fatal("the flood does not run")
 	}
 	first.settle(10 * time.Second)
-	second := startNode(t, 2, selves[1])
+	second := l.start(2, selves[1])
 	e := first.finds(15*time.Second, selves[1])
 	t.Logf("in a flood, contact after %v", e.At.Sub(second.up).Round(time.Millisecond))
 	second.finds(15*time.Second, selves[0])

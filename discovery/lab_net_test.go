@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -17,17 +18,24 @@ import (
 	"boucan/discovery"
 )
 
-// The lab is one bridge in a namespace of its own, and hosts with nothing but
+// lan is one bridge in a namespace of its own, and hosts with nothing but
 // link-local addresses:
 //
-//	disc1 eth0 ─ p1 ┐
-//	disc2 eth0 ─ p2 ┼ br0 (discbr)
-//	disc3 eth0 ─ p3 ┘
-const labPrefix = "disc"
+//	disc7h1 eth0 ─ p1 ┐
+//	disc7h2 eth0 ─ p2 ┼ br0 (disc7br)
+//	disc7h3 eth0 ─ p3 ┘
+//
+// Each test has its own, so that those that wait most of the time wait together.
+type lan struct {
+	t      *testing.T
+	prefix string
+	bridge string // the namespace's name
+}
 
-func host(i int) string { return fmt.Sprint(labPrefix, i) }
+var lans atomic.Int64
 
-const bridge = labPrefix + "br"
+// host is the name of host i's namespace.
+func (l *lan) host(i int) string { return fmt.Sprint(l.prefix, "h", i) }
 
 func sh(t *testing.T, format string, args ...any) string {
 	t.Helper()
@@ -40,57 +48,60 @@ func sh(t *testing.T, format string, args ...any) string {
 }
 
 // newLAN makes a bridge and n hosts. mode is "ll4", "ll6" or "both".
-func newLAN(t *testing.T, n int, mode string) {
+func newLAN(t *testing.T, n int, mode string) *lan {
 	t.Helper()
-	downLAN(t)
-	t.Cleanup(func() { downLAN(t) })
+	l := &lan{t: t, prefix: fmt.Sprint("disc", lans.Add(1))}
+	l.bridge = l.prefix + "br"
+	l.down()
+	t.Cleanup(l.down)
 	sh(t, `ip netns add %[1]s; ip -n %[1]s link set lo up
 		ip -n %[1]s link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0
-		ip -n %[1]s link set br0 up`, bridge)
+		ip -n %[1]s link set br0 up`, l.bridge)
 	for i := 1; i <= n; i++ {
-		sh(t, `ip netns add %[1]s; ip -n %[1]s link set lo up`, host(i))
-		plug(t, i, mode)
+		sh(t, `ip netns add %[1]s; ip -n %[1]s link set lo up`, l.host(i))
+		l.plug(i, mode)
 	}
+	return l
 }
 
 // plug gives host i an interface, as a stick that is plugged in.
-func plug(t *testing.T, i int, mode string) {
-	t.Helper()
-	sh(t, `ip -n %[1]s link add eth0 address 02:00:00:00:77:%02[2]x type veth peer name p%[2]d netns %[3]s
+func (l *lan) plug(i int, mode string) {
+	l.t.Helper()
+	sh(l.t, `ip -n %[1]s link add eth0 address 02:00:00:00:77:%02[2]x type veth peer name p%[2]d netns %[3]s
 		ip -n %[3]s link set p%[2]d master br0 up
-		ip netns exec %[1]s sysctl -qw net.ipv6.conf.eth0.accept_dad=0`, host(i), i, bridge)
+		ip netns exec %[1]s sysctl -qw net.ipv6.conf.eth0.accept_dad=0`, l.host(i), i, l.bridge)
 	if mode == "ll4" {
-		sh(t, `ip netns exec %s sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1`, host(i))
+		sh(l.t, `ip netns exec %s sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1`, l.host(i))
 	}
-	sh(t, `ip -n %s link set eth0 up`, host(i))
+	sh(l.t, `ip -n %s link set eth0 up`, l.host(i))
 	if mode != "ll6" {
-		sh(t, `ip -n %s addr add 169.254.77.%d/16 dev eth0 scope link`, host(i), i)
+		sh(l.t, `ip -n %s addr add 169.254.77.%d/16 dev eth0 scope link`, l.host(i), i)
 	}
 }
 
-func unplug(t *testing.T, i int) {
-	t.Helper()
-	sh(t, `ip -n %s link del eth0`, host(i))
+func (l *lan) unplug(i int) {
+	l.t.Helper()
+	sh(l.t, `ip -n %s link del eth0`, l.host(i))
 }
 
-func downLAN(t *testing.T) {
-	t.Helper()
-	sh(t, `for ns in $(ip netns list | awk '{print $1}' | grep -E '^%s(br|[0-9]+)$'); do
+func (l *lan) down() {
+	l.t.Helper()
+	sh(l.t, `for ns in $(ip netns list | awk '{print $1}' | grep -E '^%s(br|h[0-9]+)$'); do
 		ip netns pids $ns | xargs -r kill -9 2>/dev/null || true
 		ip netns del $ns
-	done`, labPrefix)
+	done`, l.prefix)
 }
 
 // filter loads an nft ruleset into a host: lines of one input chain.
-func filter(t *testing.T, i int, rules ...string) {
-	t.Helper()
-	file := t.TempDir() + "/rules"
+func (l *lan) filter(i int, rules ...string) {
+	l.t.Helper()
+	file := l.t.TempDir() + "/rules"
 	text := "flush ruleset\ntable inet lab {\nchain in {\ntype filter hook input priority 0;\n" +
 		strings.Join(rules, "\n") + "\n}\n}\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		l.t.Fatal(err)
 	}
-	sh(t, "ip netns exec %s nft -f %s", host(i), file)
+	sh(l.t, "ip netns exec %s nft -f %s", l.host(i), file)
 }
 
 // node is a running node in a namespace.
@@ -115,36 +126,36 @@ func selfOf(i int) discovery.Self {
 }
 
 // role starts this test binary in host i under another part.
-func role(t *testing.T, i int, part string, args ...string) *exec.Cmd {
-	t.Helper()
+func (l *lan) role(i int, part string, args ...string) *exec.Cmd {
+	l.t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
-		t.Fatal(err)
+		l.t.Fatal(err)
 	}
-	cmd := exec.Command("ip", append([]string{"netns", "exec", host(i), exe}, args...)...)
+	cmd := exec.Command("ip", append([]string{"netns", "exec", l.host(i), exe}, args...)...)
 	cmd.Env = append(os.Environ(), roleVariable+"="+part)
 	cmd.Stderr = os.Stderr
 	return cmd
 }
 
-func startNode(t *testing.T, i int, self discovery.Self) *node {
-	t.Helper()
+func (l *lan) start(i int, self discovery.Self) *node {
+	l.t.Helper()
 	arg, err := json.Marshal(self)
 	if err != nil {
-		t.Fatal(err)
+		l.t.Fatal(err)
 	}
-	n := &node{t: t, i: i, id: self.ID, cmd: role(t, i, "node", string(arg)), events: make(chan event, 10000)}
+	n := &node{t: l.t, i: i, id: self.ID, cmd: l.role(i, "node", string(arg)), events: make(chan event, 10000)}
 	out, err := n.cmd.StdoutPipe()
 	if err != nil {
-		t.Fatal(err)
+		l.t.Fatal(err)
 	}
 	if n.in, err = n.cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
+		l.t.Fatal(err)
 	}
 	if err := n.cmd.Start(); err != nil {
-		t.Fatal(err)
+		l.t.Fatal(err)
 	}
-	t.Cleanup(n.kill)
+	l.t.Cleanup(n.kill)
 	go func() { // ends when the process does
 		defer close(n.events)
 		for in := bufio.NewScanner(out); in.Scan(); {

@@ -83,9 +83,10 @@ type tap struct {
 	done chan []seenPacket
 }
 
-func startTap(t *testing.T, i int) *tap {
+func (l *lan) startTap(i int) *tap {
+	t := l.t
 	t.Helper()
-	p := &tap{cmd: role(t, i, "tap"), done: make(chan []seenPacket, 1)}
+	p := &tap{cmd: l.role(i, "tap"), done: make(chan []seenPacket, 1)}
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -122,12 +123,13 @@ func (p *tap) stop() []seenPacket {
 // TestPacketSizes holds the promise that nothing is ever cut to pieces, with the
 // longest values that a node may have.
 func TestPacketSizes(t *testing.T) {
+	t.Parallel()
 	const frame = 1514
-	newLAN(t, 2, "both")
+	l := newLAN(t, 2, "both")
 	for i := range 6 {
-		sh(t, "ip -n %s addr add fd00:77::%d/64 dev eth0; ip -n %[1]s addr add 10.77.0.%[2]d/24 dev eth0", host(1), i+1)
+		sh(t, "ip -n %s addr add fd00:77::%d/64 dev eth0; ip -n %[1]s addr add 10.77.0.%[2]d/24 dev eth0", l.host(1), i+1)
 	}
-	tap := startTap(t, 2)
+	tap := l.startTap(2)
 	long := selfOf(1)
 	for len(long.ID) < discovery.MaxID {
 		long.ID += "x"
@@ -137,7 +139,7 @@ func TestPacketSizes(t *testing.T) {
 	}
 	long.Name = "Kiste mit einem sehr langen Namen, länger als erlaubt ist, 0123456789 0123456789"
 	selves := []discovery.Self{long, selfOf(2)}
-	nodes := []*node{startNode(t, 1, selves[0]), startNode(t, 2, selves[1])}
+	nodes := []*node{l.start(1, selves[0]), l.start(2, selves[1])}
 	contact(t, nodes, selves)
 	nodes[1].watch(8 * time.Second)
 	nodes[0].stop()

@@ -3,6 +3,7 @@
 package discovery_test
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -38,14 +39,16 @@ func contact(t *testing.T, nodes []*node, selves []discovery.Self) {
 }
 
 func TestContactOnLinkLocalOnly(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"ll4", "ll6", "both"} {
 		t.Run(mode, func(t *testing.T) {
-			newLAN(t, 3, mode)
+			t.Parallel()
+			l := newLAN(t, 3, mode)
 			var nodes []*node
 			var selves []discovery.Self
 			for i := 1; i <= 3; i++ {
 				selves = append(selves, selfOf(i))
-				nodes = append(nodes, startNode(t, i, selves[i-1]))
+				nodes = append(nodes, l.start(i, selves[i-1]))
 			}
 			contact(t, nodes, selves)
 			for _, e := range nodes[0].past {
@@ -66,28 +69,31 @@ func checkAddr(t *testing.T, mode string, a netip.AddrPort) {
 }
 
 func TestContactInAnyOrder(t *testing.T) {
-	newLAN(t, 3, "both")
+	t.Parallel()
+	l := newLAN(t, 3, "both")
 	var nodes []*node
 	var selves []discovery.Self
 	for _, i := range []int{3, 1, 2} {
 		selves = append(selves, selfOf(i))
-		nodes = append(nodes, startNode(t, i, selves[len(selves)-1]))
+		nodes = append(nodes, l.start(i, selves[len(selves)-1]))
 		nodes[len(nodes)-1].watch(2500 * time.Millisecond) // so that it is quite settled before the next
 	}
 	contact(t, nodes, selves)
 }
 
 func TestContactByOnePathAlone(t *testing.T) {
+	t.Parallel()
 	for path, rule := range map[string]string{
 		"mDNS":    "udp dport 5353 accept\nmeta l4proto udp drop",
 		"beacons": "udp dport 5353 drop",
 	} {
 		t.Run(path, func(t *testing.T) {
-			newLAN(t, 2, "both")
-			filter(t, 1, rule)
-			filter(t, 2, rule)
+			t.Parallel()
+			l := newLAN(t, 2, "both")
+			l.filter(1, rule)
+			l.filter(2, rule)
 			selves := []discovery.Self{selfOf(1), selfOf(2)}
-			nodes := []*node{startNode(t, 1, selves[0]), startNode(t, 2, selves[1])}
+			nodes := []*node{l.start(1, selves[0]), l.start(2, selves[1])}
 			contact(t, nodes, selves)
 			gone := func(e event) bool { return e.What == "gone" }
 			nodes[0].never(25*time.Second, "a peer that is there was lost", gone)
@@ -98,12 +104,13 @@ func TestContactByOnePathAlone(t *testing.T) {
 }
 
 func TestGoodbye(t *testing.T) {
-	newLAN(t, 3, "both")
+	t.Parallel()
+	l := newLAN(t, 3, "both")
 	var nodes []*node
 	var selves []discovery.Self
 	for i := 1; i <= 3; i++ {
 		selves = append(selves, selfOf(i))
-		nodes = append(nodes, startNode(t, i, selves[i-1]))
+		nodes = append(nodes, l.start(i, selves[i-1]))
 	}
 	contact(t, nodes, selves)
 	told := nodes[2].stop()
@@ -117,18 +124,19 @@ func TestGoodbye(t *testing.T) {
 }
 
 func TestVanishedPeer(t *testing.T) {
-	newLAN(t, 2, "both")
+	t.Parallel()
+	l := newLAN(t, 2, "both")
 	selves := []discovery.Self{selfOf(1), selfOf(2)}
-	nodes := []*node{startNode(t, 1, selves[0]), startNode(t, 2, selves[1])}
+	nodes := []*node{l.start(1, selves[0]), l.start(2, selves[1])}
 	contact(t, nodes, selves)
 	gone := func(e event) bool { return e.What == "gone" }
 	nodes[0].never(30*time.Second, "a peer that is there was lost", gone)
-	sh(t, "ip -n %s link set p2 nomaster", bridge)
+	sh(t, "ip -n %s link set p2 nomaster", l.bridge)
 	cut := time.Now()
 	for i, n := range nodes {
 		t.Logf("silence after %v", n.loses(silenceWithin, selves[1-i].ID).At.Sub(cut).Round(time.Millisecond))
 	}
-	sh(t, "ip -n %s link set p2 master br0", bridge)
+	sh(t, "ip -n %s link set p2 master br0", l.bridge)
 	healed := time.Now()
 	for i, n := range nodes {
 		t.Logf("found again after %v", n.finds(8*time.Second, selves[1-i]).At.Sub(healed).Round(time.Millisecond))
@@ -136,9 +144,10 @@ func TestVanishedPeer(t *testing.T) {
 }
 
 func TestVanishedPeerThatTheTransportHolds(t *testing.T) {
-	newLAN(t, 2, "both")
+	t.Parallel()
+	l := newLAN(t, 2, "both")
 	selves := []discovery.Self{selfOf(1), selfOf(2)}
-	nodes := []*node{startNode(t, 1, selves[0]), startNode(t, 2, selves[1])}
+	nodes := []*node{l.start(1, selves[0]), l.start(2, selves[1])}
 	contact(t, nodes, selves)
 	nodes[0].tell("hold " + selves[1].ID)
 	nodes[1].kill()
@@ -150,14 +159,15 @@ func TestVanishedPeerThatTheTransportHolds(t *testing.T) {
 }
 
 func TestRestart(t *testing.T) {
-	newLAN(t, 2, "both")
+	t.Parallel()
+	l := newLAN(t, 2, "both")
 	selves := []discovery.Self{selfOf(1), selfOf(2)}
-	nodes := []*node{startNode(t, 1, selves[0]), startNode(t, 2, selves[1])}
+	nodes := []*node{l.start(1, selves[0]), l.start(2, selves[1])}
 	contact(t, nodes, selves)
 	nodes[1].kill()
 	again := selfOf(2)
 	again.Port++
-	second := startNode(t, 2, again)
+	second := l.start(2, again)
 	e := nodes[0].finds(contactWithin, again)
 	t.Logf("restart seen after %v", e.At.Sub(second.up).Round(time.Millisecond))
 	if p := e.Peer.Addrs[0].Port(); p != again.Port {
@@ -166,12 +176,13 @@ func TestRestart(t *testing.T) {
 }
 
 func TestInterfaceThatComesLate(t *testing.T) {
-	newLAN(t, 2, "both")
-	unplug(t, 2)
+	t.Parallel()
+	l := newLAN(t, 2, "both")
+	l.unplug(2)
 	selves := []discovery.Self{selfOf(1), selfOf(2)}
-	nodes := []*node{startNode(t, 1, selves[0]), startNode(t, 2, selves[1])}
+	nodes := []*node{l.start(1, selves[0]), l.start(2, selves[1])}
 	nodes[0].watch(time.Second)
-	plug(t, 2, "both")
+	l.plug(2, "both")
 	plugged := time.Now()
 	for i, n := range nodes {
 		t.Logf("contact %v after the interface came", n.finds(contactWithin, selves[1-i]).At.Sub(plugged).Round(time.Millisecond))
@@ -179,17 +190,19 @@ func TestInterfaceThatComesLate(t *testing.T) {
 }
 
 func TestInterfaceThatIsMadeAnew(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"ll6", "both"} {
 		t.Run(mode, func(t *testing.T) {
-			newLAN(t, 2, mode)
+			t.Parallel()
+			l := newLAN(t, 2, mode)
 			selves := []discovery.Self{selfOf(1), selfOf(2)}
-			nodes := []*node{startNode(t, 1, selves[0]), startNode(t, 2, selves[1])}
+			nodes := []*node{l.start(1, selves[0]), l.start(2, selves[1])}
 			contact(t, nodes, selves)
-			unplug(t, 2)
+			l.unplug(2)
 			cut := time.Now()
 			t.Logf("silence %v after unplugging", nodes[1].loses(silenceWithin, selves[0].ID).At.Sub(cut).Round(time.Millisecond))
 			nodes[0].loses(silenceWithin, selves[1].ID)
-			plug(t, 2, mode)
+			l.plug(2, mode)
 			plugged := time.Now()
 			for i, n := range nodes {
 				t.Logf("contact %v after plugging in", n.finds(contactWithin, selves[1-i]).At.Sub(plugged).Round(time.Millisecond))
@@ -201,13 +214,14 @@ func TestInterfaceThatIsMadeAnew(t *testing.T) {
 // TestAddressStillChecked has an address that may not be spoken from for the
 // first second or two (RFC 4862, section 5.4).
 func TestAddressStillChecked(t *testing.T) {
-	newLAN(t, 2, "ll6")
-	unplug(t, 2)
+	t.Parallel()
+	l := newLAN(t, 2, "ll6")
+	l.unplug(2)
 	selves := []discovery.Self{selfOf(1), selfOf(2)}
-	nodes := []*node{startNode(t, 1, selves[0]), startNode(t, 2, selves[1])}
+	nodes := []*node{l.start(1, selves[0]), l.start(2, selves[1])}
 	sh(t, `ip netns exec %[1]s sysctl -qw net.ipv6.conf.default.accept_dad=1
 		ip -n %[1]s link add eth0 type veth peer name p2 netns %[2]s
-		ip -n %[2]s link set p2 master br0 up; ip -n %[1]s link set eth0 up`, host(2), bridge)
+		ip -n %[2]s link set p2 master br0 up; ip -n %[1]s link set eth0 up`, l.host(2), l.bridge)
 	plugged := time.Now()
 	for i, n := range nodes {
 		t.Logf("contact %v after plugging in", n.finds(2*contactWithin, selves[1-i]).At.Sub(plugged).Round(time.Millisecond))
@@ -220,15 +234,16 @@ func TestAddressStillChecked(t *testing.T) {
 }
 
 func TestCableThatIsPulledAndPutBack(t *testing.T) {
-	newLAN(t, 2, "both")
+	t.Parallel()
+	l := newLAN(t, 2, "both")
 	selves := []discovery.Self{selfOf(1), selfOf(2)}
-	nodes := []*node{startNode(t, 1, selves[0]), startNode(t, 2, selves[1])}
+	nodes := []*node{l.start(1, selves[0]), l.start(2, selves[1])}
 	contact(t, nodes, selves)
-	sh(t, "ip -n %s link set p2 down", bridge)
+	sh(t, "ip -n %s link set p2 down", l.bridge)
 	for i, n := range nodes {
 		n.loses(silenceWithin, selves[1-i].ID)
 	}
-	sh(t, "ip -n %s link set p2 up", bridge)
+	sh(t, "ip -n %s link set p2 up", l.bridge)
 	back := time.Now()
 	for i, n := range nodes {
 		t.Logf("contact %v after the cable was back", n.finds(contactWithin, selves[1-i]).At.Sub(back).Round(time.Millisecond))
@@ -236,12 +251,13 @@ func TestCableThatIsPulledAndPutBack(t *testing.T) {
 }
 
 func TestAddressChange(t *testing.T) {
-	newLAN(t, 2, "ll4")
+	t.Parallel()
+	l := newLAN(t, 2, "ll4")
 	selves := []discovery.Self{selfOf(1), selfOf(2)}
-	nodes := []*node{startNode(t, 1, selves[0]), startNode(t, 2, selves[1])}
+	nodes := []*node{l.start(1, selves[0]), l.start(2, selves[1])}
 	contact(t, nodes, selves)
 	nodes[0].settle(2 * time.Second)
-	sh(t, "ip -n %[1]s addr del 169.254.77.2/16 dev eth0; ip -n %[1]s addr add 169.254.88.2/16 dev eth0 scope link", host(2))
+	sh(t, "ip -n %[1]s addr del 169.254.77.2/16 dev eth0; ip -n %[1]s addr add 169.254.88.2/16 dev eth0 scope link", l.host(2))
 	changed := time.Now()
 	e := nodes[0].wait(5*time.Second, "the new address alone", func(e event) bool {
 		return e.What == "found" && len(e.Peer.Addrs) == 1 && e.Peer.Addrs[0].Addr() == netip.MustParseAddr("169.254.88.2")
@@ -250,33 +266,37 @@ func TestAddressChange(t *testing.T) {
 }
 
 func TestTwoNodesOnOneMachine(t *testing.T) {
+	t.Parallel()
 	for _, plugged := range []bool{false, true} {
-		newLAN(t, 1, "both")
-		if !plugged {
-			unplug(t, 1)
-		}
-		selves := []discovery.Self{selfOf(1), selfOf(2)}
-		nodes := []*node{startNode(t, 1, selves[0]), startNode(t, 1, selves[1])}
-		contact(t, nodes, selves)
-		nodes[0].never(25*time.Second, "a peer that is there was lost", func(e event) bool { return e.What == "gone" })
-		told := nodes[1].stop()
-		t.Logf("goodbye after %v", nodes[0].loses(goodbyeWithin, selves[1].ID).At.Sub(told).Round(time.Millisecond))
-		nodes[0].kill()
+		t.Run(fmt.Sprint("plugged ", plugged), func(t *testing.T) {
+			t.Parallel()
+			l := newLAN(t, 1, "both")
+			if !plugged {
+				l.unplug(1)
+			}
+			selves := []discovery.Self{selfOf(1), selfOf(2)}
+			nodes := []*node{l.start(1, selves[0]), l.start(1, selves[1])}
+			contact(t, nodes, selves)
+			nodes[0].never(25*time.Second, "a peer that is there was lost", func(e event) bool { return e.What == "gone" })
+			told := nodes[1].stop()
+			t.Logf("goodbye after %v", nodes[0].loses(goodbyeWithin, selves[1].ID).At.Sub(told).Round(time.Millisecond))
+		})
 	}
 }
 
 func TestContactWithHalfOfThePacketsLost(t *testing.T) {
+	t.Parallel()
 	const within = 15 * time.Second
-	newLAN(t, 3, "both")
+	l := newLAN(t, 3, "both")
 	for i := 1; i <= 3; i++ {
-		filter(t, i, "meta l4proto udp numgen random mod 100 < 50 drop")
+		l.filter(i, "meta l4proto udp numgen random mod 100 < 50 drop")
 	}
 	for round := range 5 {
 		var nodes []*node
 		var selves []discovery.Self
 		for i := 1; i <= 3; i++ {
 			selves = append(selves, selfOf(i))
-			nodes = append(nodes, startNode(t, i, selves[i-1]))
+			nodes = append(nodes, l.start(i, selves[i-1]))
 		}
 		var worst time.Duration
 		for i, n := range nodes {
