@@ -55,6 +55,7 @@ type clock struct {
 	least  time.Time     // the latest time that was known at first hand
 	lent   time.Duration // by which a guess has gone forward with single peers
 	votes  ballot
+	guests guestBook
 	stands time.Duration // clockStands, but in a test
 	opened word          // the time at the start, a guess perhaps
 	doubt  time.Time     // since when, by this clock, the time was not known; zero if it was
@@ -86,7 +87,7 @@ func (p pace) now() time.Time { return p.time.Add(time.Duration(p.rate) * time.S
 // openClock reads the saved time. system is the system's clock, nil for the
 // real one; kept says whether something keeps system right.
 func openClock(table clockTable, system func() time.Time, kept func() bool, log *slog.Logger) (*clock, error) {
-	c := &clock{table: table, system: system, kept: kept, log: log, build: buildTime(), wake: make(chan struct{}, 1), votes: newBallot(), stands: clockStands}
+	c := &clock{table: table, system: system, kept: kept, log: log, build: buildTime(), wake: make(chan struct{}, 1), votes: newBallot(), guests: guestBook{by: make(map[string]word)}, stands: clockStands}
 	if system == nil {
 		c.system, c.kept, c.battery = time.Now, clockDisciplined, clockHasBattery()
 	}
@@ -210,6 +211,7 @@ func (c *clock) look() {
 		c.least, c.lent = system, 0
 	}
 	c.hearPeers()
+	c.hearVisitors()
 	c.settle()
 }
 
@@ -292,13 +294,13 @@ type clockError struct {
 }
 
 // erred reports what must be dated anew: what was made since a time was not known,
-// if it was off by much, and in any case what is dated ahead. false where the time
-// is still not known.
+// if it was off by much, and in any case what is dated ahead. false where nothing
+// better is known.
 func (c *clock) erred() (clockError, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	w := c.best()
-	if w.source == replica.ClockGuess {
+	if !c.known(w) {
 		return clockError{}, false
 	}
 	e := clockError{now: w.time, since: w.time.Add(record.MaxSkew), by: w.time.Sub(c.opened.now())}
@@ -308,9 +310,13 @@ func (c *clock) erred() (clockError, bool) {
 	return e, true
 }
 
+// known reports whether something better than what was made until now goes by is
+// known of the time; the caller holds mu.
+func (c *clock) known(w word) bool { return w.source != replica.ClockGuess || c.guests.undone }
+
 // undated reports whether what this node made while it did not know the time is
 // still to be dated anew; the caller holds mu.
-func (c *clock) undated(w word) bool { return !c.doubt.IsZero() && w.source != replica.ClockGuess }
+func (c *clock) undated(w word) bool { return !c.doubt.IsZero() && c.known(w) }
 
 // dated is the time, and whether this node's own records go by it: false between
 // the moment in which the time became known and mended.
@@ -325,8 +331,11 @@ func (c *clock) dated() (time.Time, bool) {
 func (c *clock) mended() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.opened, c.doubt = c.best(), time.Time{}
+	c.opened, c.doubt, c.guests.undone = c.best(), time.Time{}, false
 	c.opened.at = time.Now()
+	if c.opened.source == replica.ClockGuess {
+		c.doubt = c.opened.time
+	}
 	c.settle()
 }
 

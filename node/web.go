@@ -306,6 +306,10 @@ func (b box) Peers() []webui.Peer {
 	return out
 }
 
+func (b box) AsksTime() bool { return b.n.clock.asks() }
+
+func (b box) HearTime(visitor string, now time.Time) { b.n.clock.visited(visitor, now) }
+
 func (b box) Actions() []webui.Action {
 	all := b.n.actions.list()
 	out := make([]webui.Action, 0, len(all))

@@ -102,6 +102,7 @@ type homeView struct {
 	Usage                     Usage
 	Full                      bool
 	MaxFile, MaxText, MaxNick int64
+	AsksTime                  bool
 }
 
 type fileView struct {
@@ -166,7 +167,8 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 		frame: s.frame(r, s.languages.of(r)), Search: q.Text, Total: page.Total,
 		Room: lobby, Nick: record.CleanLine(cut(r.URL.Query().Get("nick"), 4*record.MaxNick), record.MaxNick), Once: newOnce(),
 		Usage: usage, Full: usage.Room == 0,
-		MaxFile: record.MaxBlob, MaxText: record.MaxMessage, MaxNick: record.MaxNick,
+		AsksTime: s.box.AsksTime(),
+		MaxFile:  record.MaxBlob, MaxText: record.MaxMessage, MaxNick: record.MaxNick,
 	}
 	v.addPages(page, q)
 	v.addPeers(s.box.Peers())

@@ -197,6 +197,11 @@ type Box interface {
 	Transfers() []Transfer
 	// Actions is what the operator did about what is shared, newest first.
 	Actions() []Action
+	// AsksTime reports whether this box does not know the time and would hear it
+	// from visitors. HearTime takes what the browser of one says; visitor is an
+	// opaque key that dies with the process.
+	AsksTime() bool
+	HearTime(visitor string, now time.Time)
 }
 
 // Action is one thing that the operator did. It names nobody but boxes.

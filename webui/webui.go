@@ -167,6 +167,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /api/v1/files", s.apiFiles)
 	mux.HandleFunc("POST /api/v1/files", s.apiDrop)
 	mux.HandleFunc("POST /api/v1/undo", s.apiUndo)
+	mux.HandleFunc("POST /api/v1/time", s.apiTime)
 	mux.HandleFunc("GET /api/v1/actions", s.apiActions)
 	mux.HandleFunc("GET /api/v1/rooms/{room}/messages", s.apiMessages)
 	mux.HandleFunc("POST /api/v1/rooms/{room}/messages", s.apiPost)

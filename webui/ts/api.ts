@@ -122,3 +122,12 @@ export const say = (room: string, draft: { nick: string; text: string; once: str
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(draft),
   });
+
+/** Tells a box that does not know the time what time it is here. */
+export const tellTime = (now: number): void => {
+  void fetch("/api/v1/time", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ now }),
+  }).catch(() => undefined);
+};

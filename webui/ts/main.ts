@@ -1,6 +1,7 @@
 // The page's script. Everything works without it; with it, drops show how far
 // they are, and list and lobby stay current by themselves.
 
+import { tellTime } from "./api";
 import { Chat } from "./chat";
 import { must, put } from "./dom";
 import { gather } from "./gather";
@@ -49,6 +50,8 @@ listen(document.body.dataset["room"] || "lobby", {
     document.documentElement.classList.toggle("live", s === "live");
   },
 });
+
+if (document.body.hasAttribute("data-asks-time")) tellTime(Date.now());
 
 window.setInterval(() => {
   const now = Date.now();

@@ -46,6 +46,8 @@ type Box struct {
 	posted    int
 	undos     map[record.UndoCode]record.ID
 	actions   []webui.Action // newest first
+	asks      bool           // for the time
+	times     []time.Time    // that visitors said
 }
 
 type listener struct {
@@ -251,6 +253,28 @@ func (b *Box) Undo(ctx context.Context, code record.UndoCode) (webui.Undone, err
 	})
 	b.tell(webui.FilesChanged)
 	return webui.Undone{Name: name, Kept: kept}, nil
+}
+
+// AskTime has the box ask visitors for the time.
+func (b *Box) AskTime() { b.with(func() { b.asks = true }) }
+
+// AsksTime implements webui.Box.
+func (b *Box) AsksTime() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.asks
+}
+
+// HearTime implements webui.Box.
+func (b *Box) HearTime(visitor string, now time.Time) {
+	b.with(func() { b.times = append(b.times, now) })
+}
+
+// Times is what visitors said of the time.
+func (b *Box) Times() []time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.times)
 }
 
 // SetActions sets the operator's log.
