@@ -16,6 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/transport"
 	basichost "github.com/libp2p/go-libp2p/p2p/host/basic"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 	"github.com/libp2p/go-libp2p/p2p/host/peerstore/pstoremem"
@@ -32,6 +33,8 @@ type stranger struct {
 	t      *testing.T
 	key    ed25519.PrivateKey
 	target peer.ID
+	dialer transport.Transport
+	at     peer.AddrInfo // of the target
 }
 
 // newStranger connects a stranger to a box.
@@ -61,11 +64,11 @@ func newStranger(t *testing.T, to *testBox) *stranger {
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport, err := newTransport(key, none, nil)
+	dialer, err := newTransport(key, none, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.AddTransport(transport); err != nil {
+	if err := s.AddTransport(dialer); err != nil {
 		t.Fatal(err)
 	}
 	h, err := basichost.NewHost(s, &basichost.HostOpts{EventBus: bus})
@@ -74,9 +77,10 @@ func newStranger(t *testing.T, to *testBox) *stranger {
 	}
 	h.Start()
 	t.Cleanup(func() { h.Close() })
-	out := &stranger{Host: h, t: t, key: private, target: to.node.host.ID()}
+	out := &stranger{Host: h, t: t, key: private, target: to.node.host.ID(), dialer: dialer}
 	at := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(listenPort(to.node.host.Network())))
-	if err := h.Connect(t.Context(), addrInfo(out.target, found{addrs: []netip.AddrPort{at}})); err != nil {
+	out.at = addrInfo(out.target, found{addrs: []netip.AddrPort{at}})
+	if err := h.Connect(t.Context(), out.at); err != nil {
 		t.Fatal(err)
 	}
 	return out
