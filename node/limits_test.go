@@ -143,17 +143,17 @@ func TestWhatOnePeerMayHave(t *testing.T) {
 				defer conn.Done()
 				err = conn.SetPeer(id)
 				if n == connsEach != errors.Is(err, network.ErrResourceLimitExceeded) || n < connsEach && err != nil {
-					t.Errorf("%s: connection %d of %s: %v", p.Name, n+1, id, err)
+					t.Errorf("%s: connection %d of %s: %v", p.Name, n+1, string(id), err)
 				}
 			}
 			err = m.ViewPeer(id, func(scope network.PeerScope) error {
 				if err := scope.ReserveMemory(int(p.peerMemory()), network.ReservationPriorityAlways); err != nil {
-					t.Errorf("%s: what %s may have is refused: %v", p.Name, id, err)
+					t.Errorf("%s: what %s may have is refused: %v", p.Name, string(id), err)
 				}
 				return scope.ReserveMemory(1, network.ReservationPriorityAlways)
 			})
 			if !errors.Is(err, network.ErrResourceLimitExceeded) {
-				t.Errorf("%s: one byte more than %s may have: %v", p.Name, id, err)
+				t.Errorf("%s: one byte more than %s may have: %v", p.Name, string(id), err)
 			}
 		}
 		if 3*p.peerMemory() > p.NetworkMemory {
