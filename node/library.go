@@ -68,7 +68,8 @@ type library struct {
 	// ready holds one token when there is something to act on.
 	ready chan struct{}
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex              // guards what follows
+	lying   map[record.CID]struct{} // see lieHere
 	touched map[record.CID]struct{}
 	ended   []endedOffer
 	over    bool // more was touched than is kept
@@ -99,7 +100,7 @@ func newLibrary(n *Node) (*library, error) {
 		guests: guests{n.db.Table(store.Node)}, withheld: withheld, redates: redates{n.db.Table(store.Node)}, drops: newDrops(), changed: n.changed, log: n.log,
 		rules: rules, ledger: newLedger(n.config.Policy), pins: pins, leaving: leaving{n.db.Table(store.Node)},
 		peers: streams{n.host, blobProtocol}.Peers, evicting: make(chan struct{}, 1), counted: make(chan struct{}),
-		offering: make(chan struct{}, 1), ready: make(chan struct{}, 1), touched: make(map[record.CID]struct{}),
+		offering: make(chan struct{}, 1), ready: make(chan struct{}, 1), lying: make(map[record.CID]struct{}), touched: make(map[record.CID]struct{}),
 	}, nil
 }
 
@@ -121,10 +122,16 @@ func (l *library) take(added, removed []*record.Record) {
 	now := l.clock.Now().UnixMilli()
 	var touched []record.CID
 	var ended []endedOffer
+	files := false
 	for _, r := range added {
 		if f, err := fileOf(r); err == nil {
+			files = true
 			l.names.add(r, f)
-			touched = append(touched, f.CID)
+			if r.Author == l.key.Key() && fromFolder(f) && l.liesSurely(f.CID) {
+				l.ledger.forget(f.CID) // it is not kept for others, and needs no fetching
+			} else {
+				touched = append(touched, f.CID)
+			}
 		}
 	}
 	for _, r := range removed {
@@ -132,6 +139,7 @@ func (l *library) take(added, removed []*record.Record) {
 		if err != nil {
 			continue
 		}
+		files = true
 		l.names.remove(r.ID())
 		touched = append(touched, f.CID)
 		switch {
@@ -144,8 +152,33 @@ func (l *library) take(added, removed []*record.Record) {
 	}
 	if len(touched) > 0 {
 		l.touch(touched, ended)
+	}
+	if files {
 		l.changed.tell()
 	}
+}
+
+// lieHere says of blobs that they lie here, until the function returned is
+// called. Who calls it holds the token of offering.
+func (l *library) lieHere(cids []record.CID) (over func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, cid := range cids {
+		l.lying[cid] = struct{}{}
+	}
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		clear(l.lying)
+	}
+}
+
+// liesSurely reports whether lieHere was called for a blob.
+func (l *library) liesSurely(cid record.CID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.lying[cid]
+	return ok
 }
 
 // fileOf reads a record that may be of any kind.

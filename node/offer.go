@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"boucan/record"
 	"boucan/replica"
 	"boucan/share"
@@ -93,7 +95,7 @@ func (l *library) dropBack(ctx context.Context, n uint64, d share.Dropped) error
 	return l.blobs.Release(ctx, mine...)
 }
 
-// offerFiles offers files of the folder as the operator's.
+// offerFiles offers files of the folder, which lie there, as the operator's.
 func (l *library) offerFiles(ctx context.Context, files []share.File) error {
 	drafts := make([]record.Draft, 0, len(files))
 	cids := make([]record.CID, 0, len(files))
@@ -101,7 +103,11 @@ func (l *library) offerFiles(ctx context.Context, files []share.File) error {
 		drafts = append(drafts, l.fresh(bodyOf(f)))
 		cids = append(cids, f.CID)
 	}
-	if err := l.offerOnce(ctx, drafts...); err != nil {
+	err := l.oneByOne(ctx, func() error {
+		defer l.lieHere(cids)()
+		return l.offerNew(ctx, drafts)
+	})
+	if err != nil {
 		return err
 	}
 	return l.guests.strike(cids...)
@@ -110,22 +116,25 @@ func (l *library) offerFiles(ctx context.Context, files []share.File) error {
 // offerOnce publishes those of the drafts by which the operator offers what is
 // not offered so already, under the same name, and may be.
 func (l *library) offerOnce(ctx context.Context, drafts ...record.Draft) error {
-	return l.oneByOne(ctx, func() error {
-		type offering struct {
-			cid  record.CID
-			name string
-		}
-		seen := make(map[offering]bool)
-		drafts := slices.DeleteFunc(drafts, func(d record.Draft) bool {
-			f := d.Body.(record.File)
-			o := offering{f.CID, f.Name}
-			mine, _ := l.names.own(f.CID)
-			was := seen[o] || operatorOffersAs(mine, f.Name) || !l.mayOffer(f)
-			seen[o] = true
-			return was
-		})
-		return l.publish(ctx, drafts...)
+	return l.oneByOne(ctx, func() error { return l.offerNew(ctx, drafts) })
+}
+
+// offerNew is offerOnce for who holds the token of offering.
+func (l *library) offerNew(ctx context.Context, drafts []record.Draft) error {
+	type offering struct {
+		cid  record.CID
+		name string
+	}
+	seen := make(map[offering]bool)
+	drafts = slices.DeleteFunc(drafts, func(d record.Draft) bool {
+		f := d.Body.(record.File)
+		o := offering{f.CID, f.Name}
+		mine, _ := l.names.own(f.CID)
+		was := seen[o] || operatorOffersAs(mine, f.Name) || !l.mayOffer(f)
+		seen[o] = true
+		return was
 	})
+	return l.publish(ctx, drafts...)
 }
 
 func operatorOffersAs(mine []claim, name string) bool {
@@ -148,22 +157,35 @@ func (l *library) fresh(f record.File) record.Draft {
 	return record.Draft{Created: l.clock.Now(), Life: fileLife, Body: f}
 }
 
-// publish signs and publishes some at a time. The first error ends it.
+// publish signs and publishes some at a time, and signs the next while those
+// before are written. The first error ends it.
 func (l *library) publish(ctx context.Context, drafts ...record.Draft) error {
-	for some := range slices.Chunk(drafts, publishAtOnce) {
-		recs := make([]*record.Record, 0, len(some))
-		for _, d := range some {
-			r, err := l.key.sign(d)
+	signed := make(chan []*record.Record)
+	both, ctx := errgroup.WithContext(ctx)
+	both.Go(func() error {
+		defer close(signed)
+		for some := range slices.Chunk(drafts, publishAtOnce) {
+			recs, err := l.key.signAll(some)
 			if err != nil {
 				return fmt.Errorf("offer file: %w", err)
 			}
-			recs = append(recs, r)
+			select {
+			case signed <- recs:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
-		if err := l.records.Publish(ctx, recs...); err != nil {
-			return err
+		return nil
+	})
+	both.Go(func() error {
+		for recs := range signed {
+			if err := l.records.Publish(ctx, recs...); err != nil {
+				return err
+			}
 		}
-	}
-	return nil
+		return nil
+	})
+	return both.Wait()
 }
 
 // renewOffers issues the records anew by which the operator shares files that

@@ -2,6 +2,10 @@ package node
 
 import (
 	"crypto/ed25519"
+	"runtime"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
 
 	"boucan/record"
 )
@@ -13,3 +17,26 @@ type signer struct{ private ed25519.PrivateKey }
 func (s signer) Key() record.Key { return record.Key(s.private.Public().(ed25519.PublicKey)) }
 
 func (s signer) sign(d record.Draft) (*record.Record, error) { return record.Sign(s.private, d) }
+
+// signAll signs drafts on all processors: a signature costs 40 µs on a laptop,
+// as much as all else that is done for a small file.
+func (s signer) signAll(drafts []record.Draft) ([]*record.Record, error) {
+	recs := make([]*record.Record, len(drafts))
+	var next atomic.Int64
+	var all errgroup.Group
+	for range min(len(drafts), runtime.GOMAXPROCS(0)) {
+		all.Go(func() error {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(drafts) {
+					return nil
+				}
+				var err error
+				if recs[i], err = s.sign(drafts[i]); err != nil {
+					return err
+				}
+			}
+		})
+	}
+	return recs, all.Wait()
+}

@@ -178,7 +178,17 @@ func (t Takedown) Holds(author Key, expires int64, target *Record) bool {
 }
 
 // File reads the body of a KindFile record.
-func (r *Record) File() (File, error) { return decodeBody[File](r) }
+func (r *Record) File() (File, error) {
+	if r.Kind == KindFile {
+		if f, ok := readFile(r.Body); ok {
+			if err := f.Check(); err != nil {
+				return File{}, err
+			}
+			return f, nil
+		}
+	}
+	return decodeBody[File](r)
+}
 
 // Message reads the body of a KindMessage record.
 func (r *Record) Message() (Message, error) { return decodeBody[Message](r) }

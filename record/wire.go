@@ -10,7 +10,7 @@ import (
 // The envelope is one array of eight items, none of which nests: it is read and
 // written here by hand, in one pass and without a copy, because every record
 // that is loaded, listed or received goes through it. Bodies, which have
-// optional fields, go through the CBOR library.
+// optional fields, go through the CBOR library, but for those of files, see readFile.
 
 // CBOR major types (RFC 8949, section 3.1) that an envelope is made of.
 const (

@@ -157,8 +157,9 @@ type Blobs struct {
 	landing   atomic.Int64 // bytes of the blobs that are landing
 	hints     hints
 	suspects  suspects
-	confirmed atomic.Bool  // Confirm was called, and no look has been since
-	used      atomic.Int64 // Unix nanoseconds: when somebody last had bytes read or written
+	confirmed atomic.Bool   // Confirm was called, and no look has been since
+	placed    atomic.Uint64 // counts the files that were placed, so that a look need not ask for each
+	used      atomic.Int64  // Unix nanoseconds: when somebody last had bytes read or written
 	scrub     *scrub
 	mends     mends
 	landings  landings

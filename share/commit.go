@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"boucan/record"
 	"boucan/share/dropdir"
@@ -33,6 +34,7 @@ type group struct {
 	dir    *dropdir.Dir
 	placer *dropdir.Placer
 	placed []placed // taken back if the group fails
+	count  *atomic.Uint64
 }
 
 // placed is a file moved to its place.
@@ -76,6 +78,7 @@ func (g *group) place(a *dropdir.Aside, name, tag string, cid record.CID) (File,
 		return File{}, errors.Join(err, p.Undo(a, e.Path))
 	}
 	g.placed = append(g.placed, placed{a, e.Path})
+	g.count.Add(1)
 	return k.file(e.Path), nil
 }
 
@@ -130,7 +133,7 @@ func (b *Blobs) nextGroup() {
 	t := newBatch(b.index, c.tally)
 	c.mu.Unlock()
 
-	err := b.doGroup(&group{batch: t, dir: b.dir}, changes)
+	err := b.doGroup(&group{batch: t, dir: b.dir, count: &b.placed}, changes)
 
 	c.mu.Lock()
 	for _, w := range changes {

@@ -39,13 +39,12 @@ func (j exam) done() {
 }
 
 // examine finds out what a file is, if it has settled, and passes that on.
-func (f *follower) examine(ctx context.Context, j exam) {
-	// A file that was dropped or fetched since the look began is known by now.
-	if k, ok, err := lookUp(f.b.get, j.entry.Path); err == nil && ok && k.same(j.entry) && !k.held && !j.suspect {
+func (f *follower) examine(ctx context.Context, o *dropdir.Opener, j exam) {
+	if f.arrived(j) {
 		j.done()
 		return
 	}
-	r, err := f.identify(ctx, j)
+	r, err := f.identify(ctx, o, j)
 	switch {
 	case err == nil:
 		f.settled(j.entry.Path)
@@ -70,6 +69,16 @@ func (f *follower) examine(ctx context.Context, j exam) {
 	j.done()
 }
 
+// arrived is true for a file that was dropped or fetched since the look began
+// and is known by now.
+func (f *follower) arrived(j exam) bool {
+	if j.suspect || j.look != nil && j.look.placed == f.b.placed.Load() {
+		return false
+	}
+	k, ok, err := lookUp(f.b.get, j.entry.Path)
+	return err == nil && ok && k.same(j.entry) && !k.held
+}
+
 var (
 	errUnsettled = errors.New("file is being written")
 	errLater     = errors.New("file is hashed beside the look")
@@ -83,8 +92,8 @@ func (f *follower) settled(path string) {
 
 // identify hashes a file that nobody was writing before, and nobody has changed
 // until after.
-func (f *follower) identify(ctx context.Context, j exam) (result, error) {
-	file, e, err := f.b.dir.Open(j.entry.Path)
+func (f *follower) identify(ctx context.Context, o *dropdir.Opener, j exam) (result, error) {
+	file, e, err := o.Open(j.entry)
 	if err != nil {
 		return result{}, err
 	}
@@ -109,11 +118,11 @@ func (f *follower) identify(ctx context.Context, j exam) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	after, err := f.b.dir.Stat(e.Path)
+	after, ok, err := f.b.dir.Undisturbed(file, e)
 	if err != nil {
 		return result{}, err
 	}
-	if !after.Same(e) {
+	if !ok {
 		f.note(after)
 		return result{}, errUnsettled
 	}
@@ -190,12 +199,14 @@ func (f *follower) later(j exam) error {
 
 // examineLarge examines large files, one at a time, each with all processors.
 func (f *follower) examineLarge(ctx context.Context) {
+	o := f.b.dir.Opener()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case j := <-f.large:
-			f.examine(ctx, j)
+			f.examine(ctx, o, j)
+			o.Close()
 			f.mu.Lock()
 			delete(f.inLarge, j.entry.Path)
 			if f.largeOver && len(f.large) == 0 {

@@ -193,6 +193,7 @@ type look struct {
 	exams   chan exam
 	open    sync.WaitGroup // exams without a result, and results not yet written
 	known   int64          // files offered when it began
+	placed  uint64         // of Blobs, when it began
 	trust   bool           // the operator confirmed what is there
 	suspect map[string]bool
 
@@ -202,13 +203,19 @@ type look struct {
 
 func (f *follower) look(ctx context.Context, paths []string) {
 	const maxJobs = 64 // that wait for an examiner
-	l := &look{f: f, exams: make(chan exam, maxJobs), known: f.b.readTally().files, suspect: f.b.suspects.take()}
+	began := time.Now()
+	l := &look{
+		f: f, exams: make(chan exam, maxJobs), known: f.b.readTally().files, placed: f.b.placed.Load(),
+		suspect: f.b.suspects.take(),
+	}
 	l.trust = paths[0] == "" && f.b.confirmed.Swap(false)
 	var examiners sync.WaitGroup
 	for range f.b.o.Workers {
 		examiners.Go(func() {
+			o := f.b.dir.Opener()
+			defer o.Close()
 			for j := range l.exams {
-				f.examine(ctx, j)
+				f.examine(ctx, o, j)
 			}
 		})
 	}
@@ -221,6 +228,9 @@ func (f *follower) look(ctx context.Context, paths []string) {
 	close(l.exams)
 	examiners.Wait()
 	l.open.Wait()
+	f.mu.Lock()
+	f.unsettled.pass(paths, began)
+	f.mu.Unlock()
 	f.lookFailed(ctx, err)
 }
 

@@ -47,7 +47,10 @@ type told struct {
 	done chan struct{}
 }
 
-// tell has a report told of and waits for it; false where ctx ended before.
+// tell has a report told of, after all earlier ones, and waits for it where
+// anything vanished: that is noted until it is told. What appeared is only handed
+// over, so that more is hashed and indexed meanwhile; at most one report waits.
+// It returns false where ctx ended before.
 func (t *teller) tell(ctx context.Context, r report) bool {
 	if len(r.appeared)+len(r.vanished) == 0 {
 		return true
@@ -57,6 +60,9 @@ func (t *teller) tell(ctx context.Context, r report) bool {
 	case t.reports <- w:
 	case <-ctx.Done():
 		return false
+	}
+	if len(r.vanished) == 0 {
+		return true
 	}
 	select {
 	case <-w.done:

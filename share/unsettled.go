@@ -49,6 +49,16 @@ func (u *unsettled) seen(e dropdir.Entry, now time.Time) time.Duration {
 // forget is for a file that settled, or is gone.
 func (u *unsettled) forget(path string) { delete(u.files, path) }
 
+// pass forgets those of the paths, looked at since began, that were not seen to
+// lie there any more: to be looked at again and again they would never leave.
+func (u *unsettled) pass(paths []string, began time.Time) {
+	for _, path := range paths {
+		if w, ok := u.files[path]; ok && !w.again.After(began) {
+			delete(u.files, path)
+		}
+	}
+}
+
 // lain is how long a file is known to lie unchanged.
 func (u *unsettled) lain(e dropdir.Entry, now time.Time) time.Duration {
 	if w, ok := u.files[e.Path]; ok && w.entry.Same(e) {

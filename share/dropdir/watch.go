@@ -3,7 +3,6 @@ package dropdir
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -143,24 +142,30 @@ func (x *watcher) add(ctx context.Context, root *os.Root, path string, depth int
 		return
 	}
 	x.folders[path] = true
-	f, err := root.Open(rooted(path))
+	for _, name := range x.foldersIn(root, path) {
+		x.add(ctx, root, join(path, name), depth+1)
+	}
+}
+
+// foldersIn lists the folders of one folder, as many as may be watched.
+func (x *watcher) foldersIn(root *os.Root, path string) (names []string) {
+	sub, err := root.OpenRoot(rooted(path))
 	if err != nil {
-		return
+		x.partial = x.partial || !gone(err)
+		return nil
 	}
-	defer f.Close()
-	const readAtOnce = 256
-	for {
-		entries, err := f.ReadDir(readAtOnce)
-		for _, e := range entries {
-			if e.IsDir() && !Hidden(e.Name()) {
-				x.add(ctx, root, join(path, e.Name()), depth+1)
-			}
+	defer sub.Close()
+	err = list(sub, func(name string, folder bool) {
+		switch {
+		case !folder || Hidden(name):
+		case len(names) < x.d.o.MaxWatches:
+			names = append(names, name)
+		default:
+			x.partial = true
 		}
-		if err != nil {
-			x.partial = x.partial || !errors.Is(err, io.EOF) && !gone(err)
-			return
-		}
-	}
+	})
+	x.partial = x.partial || err != nil && !gone(err)
+	return names
 }
 
 // relative is the path of an event within the folder.
