@@ -245,3 +245,16 @@ func TestTakedownHolds(t *testing.T) {
 		}
 	}
 }
+
+// All that is listed is read at each start: the reader of files' bodies makes
+// nothing but the name and the media type.
+func TestFileIsReadWithoutTheLibrary(t *testing.T) {
+	r := mustSign(t, alice, benchDraft())
+	if n := testing.AllocsPerRun(100, func() {
+		if _, err := r.File(); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 2 {
+		t.Errorf("%v allocations", n)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,6 +26,9 @@ type tableTwin struct {
 	value map[string][]byte
 	log   *os.File
 	fail  error // of the next Write
+
+	gets, writes atomic.Int64
+	wrote        func() // called after each Write where it is set
 }
 
 func openTable(path string) (*tableTwin, error) {
@@ -74,6 +78,11 @@ func (t *tableTwin) apply(b []byte) {
 }
 
 func (t *tableTwin) Get(key []byte) ([]byte, bool, error) {
+	t.gets.Add(1)
+	return t.get(key)
+}
+
+func (t *tableTwin) get(key []byte) ([]byte, bool, error) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	v, ok := t.value[string(key)]
@@ -90,7 +99,7 @@ func (t *tableTwin) Scan(from, to []byte) (iter.Seq2[[]byte, []byte], func() err
 			if to != nil && k >= string(to) {
 				return
 			}
-			v, _, _ := t.Get([]byte(k))
+			v, _, _ := t.get([]byte(k))
 			if !yield([]byte(k), v) {
 				return
 			}
@@ -104,6 +113,10 @@ func (t *tableTwin) ScanBack(from, to []byte) (iter.Seq2[[]byte, []byte], func()
 
 func (t *tableTwin) Write(pairs iter.Seq2[[]byte, []byte]) error {
 	const maxPairs, maxBytes, maxKey, maxValue = 4096, 1 << 20, 1200, 64 << 10
+	t.writes.Add(1)
+	if t.wrote != nil {
+		defer t.wrote()
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err := t.fail; err != nil {
@@ -144,6 +157,8 @@ type catalogTwin struct {
 	arrived  []record.CID
 	told     []string // "+path" and "-path", in order
 	fail     error    // of the next call
+
+	hold <-chan struct{} // Appeared waits for it where it is set
 }
 
 func newCatalog() *catalogTwin { return &catalogTwin{changed: make(chan struct{})} }
@@ -161,7 +176,14 @@ func (c *catalogTwin) note(f func()) error {
 	return nil
 }
 
-func (c *catalogTwin) Appeared(_ context.Context, files []File) error {
+func (c *catalogTwin) Appeared(ctx context.Context, files []File) error {
+	if c.hold != nil {
+		select {
+		case <-c.hold:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	return c.note(func() {
 		c.appeared = append(c.appeared, files...)
 		for _, f := range files {
