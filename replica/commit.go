@@ -137,17 +137,24 @@ type batch struct {
 }
 
 func (s *Set) newBatch() *batch {
-	b := &batch{set: s, now: s.past()}
-	b.reset()
-	return b
+	return &batch{
+		set: s, now: s.past(),
+		added:   make(map[record.ID]*record.Record),
+		removed: make(map[record.ID]*record.Record),
+		usage:   make(map[record.Key]usage),
+	}
 }
 
+// reset empties the batch and keeps its room.
 func (b *batch) reset() {
-	b.pairs, b.bytes, b.order, b.slots = nil, 0, nil, nil
-	b.added = make(map[record.ID]*record.Record)
-	b.removed = make(map[record.ID]*record.Record)
-	b.usage = make(map[record.Key]usage)
-	b.total = usage{}
+	clear(b.pairs)
+	clear(b.order)
+	clear(b.slots)
+	clear(b.added)
+	clear(b.removed)
+	clear(b.usage)
+	b.pairs, b.order, b.slots = b.pairs[:0], b.order[:0], b.slots[:0]
+	b.bytes, b.total = 0, usage{}
 }
 
 // put plans one record and notes its outcome.
@@ -172,11 +179,12 @@ func (b *batch) put(rec *record.Record, r *request, i int) {
 
 // join adds a unit, after writing what is there if both do not fit.
 func (b *batch) join(u unit) {
-	if len(b.pairs)+len(u.pairs) > maxWritePairs || b.bytes+u.size() > maxWriteBytes {
+	size := u.size()
+	if len(b.pairs)+len(u.pairs) > maxWritePairs || b.bytes+size > maxWriteBytes {
 		b.flush()
 	}
 	b.pairs = append(b.pairs, u.pairs...)
-	b.bytes += u.size()
+	b.bytes += size
 	if u.added != nil {
 		b.count(u.added, 1)
 		b.added[u.added.ID()] = u.added

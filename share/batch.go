@@ -140,7 +140,7 @@ func (t *batch) dropManifest(k known) error {
 	if _, here, err := t.get(cidKey(keyCID, k.cid)); err != nil || here {
 		return err
 	}
-	if _, damaged, err := t.first(cidKey(keyDamage, k.cid)); err != nil || damaged {
+	if _, damaged, err := t.damageOf(k.cid); err != nil || damaged {
 		return err
 	}
 	for i := range pieces(k.size) {

@@ -107,6 +107,19 @@ type Wanted struct {
 	From record.Key // who may have it: the record's author; zero where unknown
 }
 
+// findRefused finds out whether Refuse was ever called for anything.
+func (b *Blobs) findRefused() error {
+	seq, end := b.index.Scan([]byte{keyRefused}, []byte{keyRefused + 1})
+	for range seq {
+		b.refuses.Store(true)
+		break
+	}
+	if err := end(); err != nil {
+		return fmt.Errorf("read index: %w", err)
+	}
+	return nil
+}
+
 // Usage is how full the folder is.
 type Usage struct {
 	Files   int   // indexed and offered
@@ -160,6 +173,7 @@ type Blobs struct {
 	confirmed atomic.Bool   // Confirm was called, and no look has been since
 	placed    atomic.Uint64 // counts the files that were placed, so that a look need not ask for each
 	used      atomic.Int64  // Unix nanoseconds: when somebody last had bytes read or written
+	refuses   atomic.Bool   // some blobs are never to be fetched
 	scrub     *scrub
 	mends     mends
 	landings  landings
@@ -203,10 +217,16 @@ func Open(dir *dropdir.Dir, index Index, streams Streams, catalog Catalog, o Opt
 			return nil, fmt.Errorf("read index: %w", err)
 		}
 	}
+	var err error
+	if b.committer.tally.damaged, err = b.countDamage(); err != nil {
+		return nil, err
+	}
+	if err := b.findRefused(); err != nil {
+		return nil, err
+	}
 	if err := b.claim(); err != nil {
 		return nil, err
 	}
-	var err error
 	if b.scrub, err = newScrub(b); err != nil {
 		return nil, err
 	}
@@ -340,6 +360,9 @@ func (b *Blobs) open(cid record.CID) (*os.File, File, error) {
 // Refuse remembers blobs that are never to be fetched again. It is durable on
 // return.
 func (b *Blobs) Refuse(cids ...record.CID) error {
+	if len(cids) > 0 {
+		b.refuses.Store(true)
+	}
 	for some := range slices.Chunk(cids, groupPairs) {
 		pairs := make([]pair, len(some))
 		for i, cid := range some {
@@ -354,6 +377,9 @@ func (b *Blobs) Refuse(cids ...record.CID) error {
 
 // Refused reports whether Refuse was called for the blob.
 func (b *Blobs) Refused(cid record.CID) bool {
+	if !b.refuses.Load() {
+		return false
+	}
 	_, ok, err := b.get(cidKey(keyRefused, cid))
 	return err == nil && ok
 }

@@ -67,9 +67,12 @@ func (g *group) place(a *dropdir.Aside, name, tag string, cid record.CID) (File,
 	}
 	k := knownOf(e, cid)
 	// A file that lay there was removed by hand, and nobody has looked since.
-	old, ok, err := g.lookUp(e.Path)
-	if err == nil && ok {
-		err = g.vanish(e.Path, old)
+	used, err := g.File(dropdir.Fold(e.Path))
+	if err == nil && used {
+		var old known
+		if old, used, err = g.lookUp(e.Path); err == nil && used {
+			err = g.vanish(e.Path, old)
+		}
 	}
 	if err == nil {
 		err = g.add(e.Path, k)

@@ -101,8 +101,21 @@ func (b *Blobs) Damaged(cid record.CID) bool {
 	return err == nil && ok
 }
 
+// countDamage counts the damaged files. Wherever there are none, which is nearly
+// always, the tally saves a look into the index for each blob.
+func (b *Blobs) countDamage() (n int64, err error) {
+	pages, end := pagesOf(b.index, string(keyDamage))
+	for range pages {
+		n++
+	}
+	return n, end()
+}
+
 // damageOf finds a damaged file of the blob.
 func (b *Blobs) damageOf(cid record.CID) (damage, bool, error) {
+	if b.readTally().damaged == 0 {
+		return damage{}, false, nil
+	}
 	prefix := cidKey(keyDamage, cid)
 	seq, end := b.index.Scan([]byte(prefix), []byte(after(prefix)))
 	var d damage
@@ -120,6 +133,22 @@ func (b *Blobs) damageOf(cid record.CID) (damage, bool, error) {
 		return damage{}, false, fmt.Errorf("read index: %w", bad)
 	}
 	return d, found, nil
+}
+
+// damageOf finds a damaged file of the blob.
+func (t *batch) damageOf(cid record.CID) (damage, bool, error) {
+	if t.tally.damaged == 0 {
+		return damage{}, false, nil
+	}
+	at, ok, err := t.first(cidKey(keyDamage, cid))
+	if err != nil || !ok {
+		return damage{}, false, err
+	}
+	d, err := decodeDamage(at.value)
+	if err != nil {
+		return damage{}, false, fmt.Errorf("read index: %w", err)
+	}
+	return d, true, nil
 }
 
 // damaged finds what is known of the damage of one file.

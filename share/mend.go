@@ -167,13 +167,9 @@ func (l *landing) readAt(p []byte, offset int64) (int, error) {
 // replace puts a file with the bytes of a blob into the place of a damaged one;
 // false where there is none that can be replaced.
 func (g *group) replace(a *dropdir.Aside, cid record.CID, f *File) (bool, error) {
-	at, ok, err := g.first(cidKey(keyDamage, cid))
+	d, ok, err := g.damageOf(cid)
 	if err != nil || !ok {
 		return false, err
-	}
-	d, err := decodeDamage(at.value)
-	if err != nil {
-		return false, fmt.Errorf("read index: %w", err)
 	}
 	k, ok, err := g.lookUp(d.path)
 	if err != nil || !ok || !k.rotten || k.cid != cid {
