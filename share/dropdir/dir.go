@@ -75,6 +75,7 @@ type handle struct {
 	partial  corner
 	traits   traits
 	log      *slog.Logger
+	ours     ours
 
 	avoidWhole atomic.Int64 // Unix nanoseconds, see maySyncWhole
 	syncedAt   atomic.Int64 // Unix nanoseconds, see synced

@@ -474,6 +474,50 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+// What a Placer moved to its place is hinted at only once somebody is at it.
+func TestWatchOfPlaced(t *testing.T) {
+	d := openDir(t)
+	d.put(t, "a/old", "x")
+	ctx, cancel := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer cancel()
+	hints, complete := make(chan string, 1000), make(chan bool, 10)
+	all.Go(func() {
+		d.Watch(ctx, func(p string) { hints <- p }, func(c bool) { complete <- c })
+	})
+	<-complete
+	last := ""
+	expect := func(want string) {
+		t.Helper()
+		for got := range hints {
+			if got == want {
+				last = got
+				return
+			}
+			if got != last { // a file that is made is also written
+				t.Errorf("hint of %q before %q", got, want)
+			}
+		}
+	}
+	known := newNames()
+	for i := range 100 {
+		d.place(t, known, fmt.Sprint("a/", i), "", "x")
+	}
+	d.put(t, "top", "x")
+	expect("top")
+	path := filepath.Join(d.path, "a/1")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	expect("a/1")
+	d.put(t, "a/1", "another")
+	expect("a/1")
+	if len(d.current.Load().ours.new)+len(d.current.Load().ours.old) != 0 {
+		t.Error("files are remembered of which the system has told")
+	}
+}
+
 func FuzzNextName(f *testing.F) {
 	entry := func(length byte, name string) []byte {
 		return append([]byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, length, 0, 8}, name...)

@@ -50,57 +50,60 @@ func (p *Placer) Place(a *Aside, want, tag string) (Entry, error) {
 	if a.h != p.h {
 		return Entry{}, ErrAway // written on a stick that was pulled since
 	}
+	info := a.info
+	if info == nil {
+		var err error
+		if info, err = a.file.Stat(); err != nil {
+			return Entry{}, fmt.Errorf("place file: %w", err)
+		}
+	}
 	dir, base := split(shallow(want))
-	path, err := p.place(a, dir, base, tag)
+	e, err := p.place(a, info, dir, base, tag)
 	if isOddName(err) {
-		path, err = p.place(a, plainPath(dir), plain(base), tag)
+		e, err = p.place(a, info, plainPath(dir), plain(base), tag)
 	}
 	if err != nil {
 		return Entry{}, fmt.Errorf("place file: %w", diskError(err))
 	}
 	a.placed = true
 	if p.h.traits.fat {
-		p.again = append(p.again, path)
+		p.again = append(p.again, e.Path)
 	}
-	info := a.info
-	if info == nil {
-		if info, err = a.file.Stat(); err != nil {
-			return Entry{}, errors.Join(fmt.Errorf("place file: %w", err), p.Undo(a, path))
-		}
-	}
-	return p.h.entry(path, info), nil
+	return e, nil
 }
 
-func (p *Placer) place(a *Aside, dir, base, tag string) (string, error) {
+func (p *Placer) place(a *Aside, info fs.FileInfo, dir, base, tag string) (Entry, error) {
 	const tries = 16 // against people who put files of the same names at the same time
 	exists := false
 	for range tries {
 		real, err := p.found(dir)
 		if err != nil {
-			return "", err
+			return Entry{}, err
 		}
 		k, err := firstFree(func(k int) (bool, error) {
 			return p.taken(join(real, candidate(base, tag, k)), exists)
 		})
 		if err != nil {
-			return "", err
+			return Entry{}, err
 		}
 		path := join(real, candidate(base, tag, k))
 		if len(path) > record.MaxName && real != "" {
 			dir = "" // the suffix made it too long; the file's own name matters most
 			continue
 		}
-		err = p.moveNew(a, real, path)
-		if err == nil {
-			return path, nil
+		e := p.h.entry(path, info)
+		p.h.ours.add(e)
+		if err = p.moveNew(a, real, path); err == nil {
+			return e, nil
 		}
+		p.h.ours.take(e)
 		if !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
-			return "", err
+			return Entry{}, err
 		}
 		exists = true
 		clear(p.real) // somebody moved what was there
 	}
-	return "", errors.New("too many files of one name")
+	return Entry{}, errors.New("too many files of one name")
 }
 
 // found is folder, which is asked once for as long as the folder is open: files

@@ -14,7 +14,7 @@ import (
 // Watch calls hint with the path of whatever seems to have changed, a file or
 // a folder with all that is in it, until ctx ends. An empty path stands for the
 // whole folder. Hints may be wrong and may be missing: they only make a look
-// come sooner. Calls come one at a time and must not block long. complete says
+// come sooner. There is none for a file that a Placer moved to its place. Calls come one at a time and must not block long. complete says
 // whether the system tells of every change, or some folders are not watched.
 //
 // Watching goes by path, not through os.Root, for the system knows no other
@@ -121,7 +121,11 @@ func (x *watcher) event(ctx context.Context, h *handle, event fsnotify.Event) {
 		delete(x.folders, path)
 	}
 	if event.Has(fsnotify.Create) {
-		if fi, err := h.root.Lstat(path); err == nil && fi.IsDir() {
+		fi, err := h.root.Lstat(path)
+		if err == nil && fi.Mode().IsRegular() && h.ours.take(h.entry(path, fi)) {
+			return
+		}
+		if err == nil && fi.IsDir() {
 			was := x.partial
 			x.add(ctx, h.root, path, strings.Count(path, "/")+2)
 			if x.partial && !was {
