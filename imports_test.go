@@ -62,6 +62,7 @@ var edges = []edge{
 	{"store", "go.etcd.io/bbolt", "the store on 32-bit machines, here only"},
 	{"webui", "record", "CIDs, names"},
 	{"webui", "github.com/gorilla/websocket", "live chat, here only"},
+	{"webui", "rsc.io/qr", "a page's address as a picture, to pass it on"},
 
 	{"record", "github.com/fxamacker/cbor/v2", "the canonical encoding"},
 	{"record", "github.com/mr-tron/base58", "peer IDs in text"},

@@ -35,13 +35,19 @@ type frame struct {
 }
 
 func (s *Server) frame(r *http.Request, lang *language) frame {
+	box := s.self()
+	return frame{
+		language: lang, Languages: s.languages.list, Box: box, Path: r.URL.Path, query: r.URL.Query(), now: s.now(), self: box.ID,
+	}
+}
+
+// self is what this box says of itself, with a name in any case.
+func (s *Server) self() Self {
 	box := s.box.Self()
 	if box.Name == "" {
 		box.Name = box.ID.Short()
 	}
-	return frame{
-		language: lang, Languages: s.languages.list, Box: box, Path: r.URL.Path, query: r.URL.Query(), now: s.now(), self: box.ID,
-	}
+	return box
 }
 
 // Link is a link to a page of this box that keeps the chosen language.
@@ -64,8 +70,13 @@ func (f frame) InLanguage(code string) string {
 		q.Set("q", text)
 	}
 	to := "/"
-	if strings.HasPrefix(f.Path, "/dropped/") || strings.HasPrefix(f.Path, "/undo/") || f.Path == "/actions" {
-		to = f.Path
+	for _, own := range []string{"/dropped/", "/undo/", "/file/", "/folder/", "/actions", "/boxes", "/about", "/poster"} {
+		if strings.HasPrefix(f.Path, own) {
+			to = (&url.URL{Path: f.Path}).EscapedPath()
+		}
+	}
+	if name := f.query.Get("name"); name != "" && strings.HasPrefix(to, "/file/") {
+		q.Set("name", name)
 	}
 	return to + "?" + q.Encode()
 }
@@ -89,6 +100,15 @@ func withLang(to string, r *http.Request) string {
 	return u.String()
 }
 
+// ChosenLang is the language that the visitor chose, for forms to carry on; empty
+// where it is the browser's.
+func (f frame) ChosenLang() string {
+	if f.Link("/") == "/" {
+		return ""
+	}
+	return f.Code
+}
+
 type homeView struct {
 	frame
 	Search                    string
@@ -107,6 +127,8 @@ type homeView struct {
 
 type fileView struct {
 	ID, URL, Save, Folder, Base, Short string
+	Page, Into                         string // its page; that of its folder, empty where it is in none
+	Lead                               bool   // the link to the folder stands above it
 	Kind, KindName, Size, Age, When    string
 	From                               string // empty where it is this box
 	Seen, SeenAge                      string // when that was last heard of; empty where it is not known
@@ -184,6 +206,7 @@ func (s *Server) addParts(v *homeView, files []File, messages []Message) (err er
 	v.Shown, v.Said = len(files), len(messages)
 	list := s.fragments.sum("rows", v.language)
 	list.minute(v.now)
+	list.text(v.Link("/")) // rows link to pages
 	for _, f := range files {
 		list.file(f)
 	}
@@ -237,8 +260,11 @@ func (f frame) rows(files []File) []rowView {
 		count[one.Name]++
 	}
 	rows := make([]rowView, 0, len(files))
+	above := ""
 	for _, one := range files {
 		row := rowView{f, f.file(one)}
+		row.File.Lead = row.File.Folder != "" && row.File.Folder != above
+		above = row.File.Folder
 		if count[one.Name] > 1 {
 			row.File.Short = one.CID.Short()
 		}
@@ -290,9 +316,12 @@ func (f frame) file(file File) fileView {
 	kind := kindOf(file.Name, file.MediaType)
 	v := fileView{
 		ID: file.ID.String(), URL: fileURL(file), Save: fileURL(file) + "?dl=1",
-		Folder: strings.TrimSuffix(file.Name, base), Base: base,
+		Page: f.Link(filePageURL(file.CID, file.Name)), Folder: strings.TrimSuffix(file.Name, base), Base: base,
 		Kind: kind, KindName: f.T("js.kind." + kind), Size: f.Size(file.Size),
 		Age: f.Age(file.Added, f.now), When: stamp(file.Added), State: stateOf(file),
+	}
+	if v.Folder != "" {
+		v.Into = f.Link(folderPageURL(strings.TrimSuffix(v.Folder, "/")))
 	}
 	if !file.From.Self {
 		v.From = boxLabel(file.From)

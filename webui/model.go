@@ -33,6 +33,15 @@ type Files interface {
 	// all but the first the File is filled in. The content ends with ctx, and the
 	// caller closes it.
 	Fetch(ctx context.Context, cid record.CID) (Content, File, error)
+	// Chosen finds listed files by the ids of their entries, in that order; what is
+	// not listed any more is left out.
+	Chosen(ctx context.Context, ids []record.ID) ([]File, error)
+	// Folder lists up to limit files of a folder and of all folders below it, newest
+	// first.
+	Folder(ctx context.Context, folder string, limit int) (Page, error)
+	// Named finds the entry that offers these bytes under a name, or the first that
+	// offers them under any. It fails with ErrUnknown.
+	Named(ctx context.Context, cid record.CID, name string) (File, error)
 	// DAG finds a block of a listed file that is here, by the CID of the file or of
 	// any block below. It may take seconds where nobody asked for anything near it.
 	// It fails with ErrUnknown, ErrNotHere or ErrAway.

@@ -30,6 +30,8 @@ const (
 	codeMalformed = "malformed"
 	codeNoFile    = "no_file"
 	codeTooMany   = "too_many"
+	codeNoPick    = "no_pick"
+	codeZipLarge  = "zip_large"
 	codeForeign   = "foreign"
 	codeWrongHost = "wrong_host"
 	codeNotHeld   = "not_held"
@@ -46,10 +48,12 @@ type problem struct {
 }
 
 var (
-	errMalformed = errors.New("request is malformed")
-	errNoFile    = errors.New("form carries no file")
-	errTooMany   = errors.New("form carries too many files")
-	errDrained   = errors.New("refused body is too long to read to its end")
+	errMalformed     = errors.New("request is malformed")
+	errNoFile        = errors.New("form carries no file")
+	errTooMany       = errors.New("form carries too many files")
+	errNothingPicked = errors.New("no file is chosen")
+	errZipLarge      = errors.New("more than one ZIP holds")
+	errDrained       = errors.New("refused body is too long to read to its end")
 )
 
 // problemOf finds what to tell of err. Anything unknown is internal.
@@ -88,6 +92,8 @@ func problemOf(err error) problem {
 		{errMalformed, problem{code: codeMalformed, status: http.StatusBadRequest}},
 		{errNoFile, problem{code: codeNoFile, status: http.StatusUnprocessableEntity}},
 		{errTooMany, problem{code: codeTooMany, status: http.StatusRequestEntityTooLarge}},
+		{errNothingPicked, problem{code: codeNoPick, status: http.StatusUnprocessableEntity}},
+		{errZipLarge, problem{code: codeZipLarge, status: http.StatusRequestEntityTooLarge}},
 		{io.ErrUnexpectedEOF, problem{code: codeCut, status: http.StatusBadRequest}},
 		{os.ErrDeadlineExceeded, problem{code: codeCut, status: http.StatusRequestTimeout}},
 	} {

@@ -50,7 +50,7 @@ func loadAssets() (*assets, error) {
 		sum := sha256.Sum256(body)
 		hashed := strings.TrimSuffix(e.Name(), ext) + "." + hex.EncodeToString(sum[:5]) + ext
 		one := asset{contentType: types[ext], body: body}
-		if zipped := zip(body); len(zipped) < len(body) {
+		if zipped := gzipped(body); len(zipped) < len(body) {
 			one.zipped = zipped
 		}
 		a.byName[hashed] = one
@@ -59,7 +59,7 @@ func loadAssets() (*assets, error) {
 	return a, nil
 }
 
-func zip(body []byte) []byte {
+func gzipped(body []byte) []byte {
 	var b bytes.Buffer
 	z, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // fails for other levels only
 	z.Write(body)                                         // a buffer never fails

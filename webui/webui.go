@@ -88,6 +88,7 @@ type Server struct {
 	live      *live
 	uploads   chan struct{} // one token for each drop that runs
 	doors     chan struct{} // one token for each answer of the IPFS door
+	zips      chan struct{} // one token for each ZIP on its way
 	handler   http.Handler
 }
 
@@ -99,6 +100,7 @@ func New(files Files, rooms Rooms, box Box, o Options) (*Server, error) {
 		hosts: o.Hosts, logger: o.Logger, now: o.Now,
 		visitors: newVisitorKeys(), fragments: newFragments(),
 		uploads: make(chan struct{}, or(o.MaxUploads, 64)), doors: make(chan struct{}, maxIPFS),
+		zips: make(chan struct{}, maxZips),
 	}
 	if s.hosts == nil {
 		s.hosts = func(string) bool { return true }
@@ -156,6 +158,9 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /actions", s.actionsPage)
 	mux.HandleFunc("POST /chat/{room}", s.chatForm)
 	mux.HandleFunc("GET /f/{cid}/{name}", s.download)
+	mux.HandleFunc("GET /zip", s.zipDownload)
+	mux.HandleFunc("GET /file/{cid}", s.filePage)
+	mux.HandleFunc("GET /folder/{folder...}", s.folderPage)
 	mux.HandleFunc("GET /ipfs/{cid}", s.ipfs)
 	mux.HandleFunc("GET /ipfs/{cid}/{path...}", s.ipfs)
 	mux.HandleFunc("GET /static/{file}", s.assets.serve)

@@ -98,6 +98,7 @@ export class FileListView {
     const names = new Map<string, number>();
     for (const f of page.files) names.set(f.name, (names.get(f.name) || 0) + 1);
     const now = Date.now();
+    let above = "";
     const wanted = page.files.map((f, i) => {
       let row = this.rows.get(f.id);
       if (!row) {
@@ -106,6 +107,9 @@ export class FileListView {
         if (!first && i < step && !this.query) row.classList.add("fresh");
       }
       fill(row, f, (names.get(f.name) || 0) > 1, now);
+      const folder = f.name.slice(0, f.name.lastIndexOf("/") + 1);
+      part(row, ".file-into").hidden = !folder || folder === above;
+      above = folder;
       return row;
     });
     arrange(this.list, wanted);
@@ -145,6 +149,12 @@ export class FileListView {
   }
 }
 
+/** A link to a page of this box that keeps the chosen language. */
+function link(to: string): string {
+  const lang = new URLSearchParams(location.search).get("lang");
+  return lang ? to + (to.indexOf("?") < 0 ? "?" : "&") + "lang=" + encodeURIComponent(lang) : to;
+}
+
 /** Writes a file into a row of the page. */
 function fill(row: HTMLElement, f: api.SharedFile, twice: boolean, now: number): void {
   const cut = f.name.lastIndexOf("/") + 1;
@@ -152,12 +162,23 @@ function fill(row: HTMLElement, f: api.SharedFile, twice: boolean, now: number):
   row.dataset["id"] = f.id;
   row.dataset["kind"] = f.kind;
   row.dataset["state"] = f.state;
+  const folder = f.name.slice(0, cut);
+  if (folder) row.dataset["in"] = "";
+  else delete row.dataset["in"];
+  const into = part(row, ".file-into") as HTMLAnchorElement;
+  into.href = link("/folder/" + folder.slice(0, -1).split("/").map(encodeURIComponent).join("/"));
+  put(part(into, "bdi"), folder);
+  (part(row, ".file-pick") as HTMLInputElement).value = f.id;
+  put(part(row, ".tile .hush"), t("file.pick") + " " + base);
+  const page = part(row, ".file-page") as HTMLAnchorElement;
+  page.href = link("/file/" + f.cid + "?name=" + encodeURIComponent(f.name));
+  put(part(page, ".hush"), t("file.page") + " " + base);
   (part(row, ".file-open") as HTMLAnchorElement).href = f.url;
   const save = part(row, ".file-save") as HTMLAnchorElement;
   save.href = f.url + "?dl=1";
   put(part(save, ".hush"), t("file.save") + " " + base);
   setIcon(part(row, ".tile .icon"), f.kind);
-  put(part(row, ".file-folder"), f.name.slice(0, cut));
+  put(part(row, ".file-folder"), folder);
   put(part(row, ".file-base"), base);
   put(part(row, ".file-short"), twice ? f.cid.slice(-6) : "");
   put(part(row, ".file-size"), size(f.size));

@@ -10,6 +10,7 @@ import { listen } from "./live";
 import { refreshNear } from "./near";
 import { Queue } from "./queue";
 import { QueueView } from "./queueview";
+import { showPicks } from "./picks";
 import { t } from "./words";
 
 document.documentElement.classList.add("js");
@@ -19,6 +20,7 @@ const chat = new Chat();
 const near = refreshNear;
 
 const view = new QueueView(() => queue);
+showPicks();
 let listDue = 0;
 const queue = new Queue(
   () => view.changed(),
@@ -38,7 +40,7 @@ listen(document.body.dataset["room"] || "lobby", {
     const all = topics.length === 0;
     const has = (topic: string): boolean => topics.indexOf(topic) >= 0;
     const jobs: Promise<void>[] = [];
-    if (all || has("files") || (has("transfers") && list.waiting())) jobs.push(list.refresh(all));
+    if (all || has("files") || (has("transfers") && list.waiting())) jobs.push(list.refresh(all).then(showPicks));
     if (all || has("box")) jobs.push(near());
     if (all) jobs.push(chat.refresh());
     await Promise.all(jobs);

@@ -330,6 +330,42 @@ func (b *Box) Fetch(_ context.Context, cid record.CID) (webui.Content, webui.Fil
 	return c, b.files[i], err
 }
 
+// Chosen implements webui.Files.
+func (b *Box) Chosen(_ context.Context, ids []record.ID) (out []webui.File, _ error) {
+	for _, id := range ids {
+		for _, f := range b.Files() {
+			if f.ID == id {
+				out = append(out, f)
+			}
+		}
+	}
+	return out, nil
+}
+
+// Folder implements webui.Files.
+func (b *Box) Folder(_ context.Context, folder string, limit int) (page webui.Page, _ error) {
+	for _, f := range b.Files() {
+		if !strings.HasPrefix(f.Name, folder+"/") {
+			continue
+		}
+		if page.Total++; len(page.Files) < limit {
+			page.Files = append(page.Files, f)
+		}
+	}
+	return page, nil
+}
+
+// Named implements webui.Files.
+func (b *Box) Named(_ context.Context, cid record.CID, name string) (found webui.File, err error) {
+	err = webui.ErrUnknown
+	for _, f := range b.Files() {
+		if f.CID == cid && (err != nil || f.Name == name) {
+			found, err = f, nil
+		}
+	}
+	return found, err
+}
+
 // DAGs gives the blocks of the IPFS door; nil where there are none. It must be set
 // before the box is used.
 func (b *Box) DAGs(dags func(cid record.CID) (webui.DAG, error)) { b.with(func() { b.dags = dags }) }
