@@ -127,7 +127,7 @@ type homeView struct {
 
 type fileView struct {
 	ID, URL, Save, Folder, Base, Short string
-	Page, Into                         string // its page; that of its folder, empty where it is in none
+	Page, In, Into                     string // its page; its folder and that one's page, empty where it is in none
 	Lead                               bool   // the link to the folder stands above it
 	Kind, KindName, Size, Age, When    string
 	From                               string // empty where it is this box
@@ -321,7 +321,8 @@ func (f frame) file(file File) fileView {
 		Age: f.Age(file.Added, f.now), When: stamp(file.Added), State: stateOf(file),
 	}
 	if v.Folder != "" {
-		v.Into = f.Link(folderPageURL(strings.TrimSuffix(v.Folder, "/")))
+		v.In = strings.TrimSuffix(v.Folder, "/")
+		v.Into = f.Link(folderPageURL(v.In))
 	}
 	if !file.From.Self {
 		v.From = boxLabel(file.From)

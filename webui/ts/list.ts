@@ -165,9 +165,10 @@ function fill(row: HTMLElement, f: api.SharedFile, twice: boolean, now: number):
   const folder = f.name.slice(0, cut);
   if (folder) row.dataset["in"] = "";
   else delete row.dataset["in"];
+  const inside = folder.slice(0, -1);
   const into = part(row, ".file-into") as HTMLAnchorElement;
-  into.href = link("/folder/" + folder.slice(0, -1).split("/").map(encodeURIComponent).join("/"));
-  put(part(into, "bdi"), folder);
+  into.href = link("/folder/" + inside.split("/").map(encodeURIComponent).join("/"));
+  put(part(into, "bdi"), inside);
   (part(row, ".file-pick") as HTMLInputElement).value = f.id;
   put(part(row, ".tile .hush"), t("file.pick") + " " + base);
   const page = part(row, ".file-page") as HTMLAnchorElement;
