@@ -13,6 +13,7 @@ type ages struct {
 	blocks [][]*entry // none is empty
 	count  int
 	row    func(*entry) row
+	later  bool // entries are only counted, until order is called
 }
 
 // ageBlock is the most entries of one block.
@@ -41,8 +42,21 @@ func (a *ages) place(o *offer) (block, at int) {
 	return block, at
 }
 
+// order puts entries that were only counted in their place, all of them at once.
+// It keeps the slice no longer than it runs.
+func (a *ages) order(all []*entry) {
+	slices.SortFunc(all, func(e, f *entry) int { return newer(e.first, f.first) })
+	a.later, a.blocks = false, make([][]*entry, 0, len(all)/ageBlock+1)
+	for some := range slices.Chunk(all, ageBlock) {
+		a.blocks = append(a.blocks, slices.Clone(some))
+	}
+}
+
 func (a *ages) insert(e *entry) {
 	a.count++
+	if a.later {
+		return
+	}
 	if len(a.blocks) == 0 {
 		a.blocks = append(a.blocks, []*entry{e})
 		return
@@ -66,6 +80,10 @@ func (a *ages) insert(e *entry) {
 }
 
 func (a *ages) remove(e *entry) {
+	if a.later {
+		a.count--
+		return
+	}
 	b, at := a.place(e.first)
 	if b >= len(a.blocks) || at >= len(a.blocks[b]) || a.blocks[b][at] != e {
 		return

@@ -82,44 +82,77 @@ func (c *catalogue) each(cid record.CID, f func(*entry) bool) {
 	}
 }
 
+// listed is what the catalogue takes of a file's record. Making one is the part
+// of add that needs no lock.
+type listed struct {
+	id               record.ID
+	author           record.Key
+	created, expires int64 // Unix milliseconds
+	file             record.File
+	key, about       string // name and description, folded
+}
+
+func listedOf(r *record.Record, f record.File) listed {
+	return listed{
+		id: r.ID(), author: r.Author, created: r.Created, expires: r.Expires,
+		file: f, key: dropdir.Fold(f.Name), about: dropdir.Fold(f.Description),
+	}
+}
+
 // add takes a living file record in. Adding one twice changes nothing, and
 // neither does one that no bytes can fit.
 func (c *catalogue) add(r *record.Record, f record.File) {
 	if !possible(f) {
 		return
 	}
-	key := dropdir.Fold(f.Name)
-	o := &offer{id: r.ID(), created: r.Created, expires: r.Expires, size: f.Size}
-	o.setName(f.Name, key)
-	if fromFolder(f) {
-		o.is |= byOperator
-	}
-	about := dropdir.Fold(f.Description)
+	l := listedOf(r, f)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.offer(o.id) != nil {
+	c.enter(&l)
+}
+
+// enter is add for what is possible; the caller holds mu.
+func (c *catalogue) enter(l *listed) {
+	if c.offer(l.id) != nil {
 		return
 	}
-	if about != "" {
-		o.is |= described
-		c.abouts[o] = about
+	e := c.entry(l.key, l.file.CID)
+	known := e != nil
+	var o *offer
+	if known {
+		o = new(offer)
+	} else {
+		both := new(struct { // most entries have one offer, and both go together
+			e entry
+			o offer
+		})
+		e, o = &both.e, &both.o
+		e.cid = l.file.CID
 	}
-	if f.MediaType != mediaType(f.Name) {
+	o.id, o.created, o.expires, o.size = l.id, l.created, l.expires, l.file.Size
+	o.setName(l.file.Name, l.key)
+	if fromFolder(l.file) {
+		o.is |= byOperator
+	}
+	if l.about != "" {
+		o.is |= described
+		c.abouts[o] = l.about
+	}
+	if l.file.MediaType != mediaType(l.file.Name) {
 		o.is |= oddMedia
-		c.media[o] = f.MediaType
+		c.media[o] = l.file.MediaType
 	}
 	c.byID.put(o)
-	c.sign(o, r.Author)
-	if e := c.entry(key, f.CID); e != nil {
+	c.sign(o, l.author)
+	if known {
 		c.join(e, o)
 		return
 	}
-	e := &entry{cid: f.CID}
 	e.push(o)
 	c.addToBlob(e)
 	c.weigh(e, o, 1)
 	c.byAge.insert(e)
-	c.addToGroup(e)
+	c.addToGroup(e, l.key)
 }
 
 // sign notes whose an offer is.

@@ -73,6 +73,8 @@ type row struct {
 	id      record.ID  // of the oldest record
 	created int64      // Unix milliseconds, of the oldest record
 	expires int64      // Unix milliseconds, of the longest-lived record
+	own     bool       // a record of this node is among them
+	alone   bool       // there is one record only
 
 	folded, about string // what search looks at, see appendFolded
 }
@@ -251,7 +253,7 @@ func (c *catalogue) row(e *entry) row {
 	o := e.first
 	r := row{
 		name: o.name(), said: o.name(), cid: e.cid, size: o.size, author: o.author.key, id: o.id,
-		created: o.created, expires: o.expires, folded: o.folded(),
+		created: o.created, expires: o.expires, own: e.own > 0, alone: e.count() == 1, folded: o.folded(),
 	}
 	if o.is&oddMedia != 0 {
 		r.media = c.media[o]

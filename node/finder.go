@@ -48,6 +48,13 @@ func (f *finder[T]) find(hash uint64, is func(*T) bool) *T {
 	return nil
 }
 
+// reserve makes room for so many at once.
+func (f *finder[T]) reserve(count int) {
+	if slots := count + count/4 + 1; slots > max(finderLeast, len(f.slots)) {
+		f.resize(slots)
+	}
+}
+
 // put takes in what is not there yet.
 func (f *finder[T]) put(t *T) {
 	if 5*(f.count+1) > 4*len(f.slots) {

@@ -44,7 +44,7 @@ func (g *ledger) kept() (kept [classes]control.Kept, coming int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for c := range kept {
-		kept[c] = control.Kept{Files: g.count[c], Bytes: g.here[c]}
+		kept[c] = control.Kept{Files: g.blobsOf[c], Bytes: g.here[c]}
 	}
 	return kept, g.coming + g.dropping
 }

@@ -104,18 +104,6 @@ func newLibrary(n *Node) (*library, error) {
 	}, nil
 }
 
-// load fills the catalogue from the records held. It is called once, before
-// anything else runs.
-func (l *library) load() error {
-	recs, failed := l.records.All(record.KindFile)
-	for r := range recs {
-		if f, err := r.File(); err == nil {
-			l.names.add(r, f)
-		}
-	}
-	return failed()
-}
-
 // take hears of changes of the record set. It enters them into the catalogue at
 // once and leaves what touches the disk to run.
 func (l *library) take(added, removed []*record.Record) {

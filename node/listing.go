@@ -274,6 +274,9 @@ func (c *catalogue) offerers(cid record.CID, f func(key record.Key, created int6
 func (c *catalogue) ending(before int64) []claim {
 	var due []claim
 	c.all(func(r *row) bool {
+		if !r.own || r.alone && r.expires > before {
+			return true
+		}
 		c.mu.RLock()
 		defer c.mu.RUnlock()
 		if e := c.entry(dropdir.Fold(r.said), r.cid); e != nil && e.own > 0 {

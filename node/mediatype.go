@@ -2,14 +2,21 @@ package node
 
 import (
 	"path"
-	"strings"
 )
 
 // mediaType guesses a file's media type from its name. The table is our own: a
 // router has no mime.types, and a type must not differ from box to box. Unknown
 // names give "".
 func mediaType(name string) string {
-	return mediaTypes[strings.ToLower(path.Ext(name))]
+	var room [16]byte // no longer extension is known
+	ext := path.Ext(name)
+	if len(ext) > len(room) {
+		return ""
+	}
+	for i := range len(ext) {
+		room[i] = lower(ext[i])
+	}
+	return mediaTypes[string(room[:len(ext)])]
 }
 
 // mediaTypes holds IANA media types (RFC 6838) of what people share.

@@ -150,7 +150,10 @@ func (h *history) holds() bool {
 	var here [classes]int64
 	var coming, copying int64
 	authors := map[record.Key]int64{}
-	for _, b := range g.blobs {
+	for _, b := range g.blobs.slots {
+		if b == nil {
+			continue
+		}
 		if b.state == stakeHere {
 			here[b.class] += b.size
 		} else {

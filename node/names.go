@@ -53,9 +53,9 @@ func newShownNames() shownNames {
 	}
 }
 
-// addToGroup gives a new entry its name; the caller holds mu.
-func (c *catalogue) addToGroup(e *entry) {
-	key := e.key()
+// addToGroup gives a new entry, whose folded name is key, its name; the caller
+// holds mu.
+func (c *catalogue) addToGroup(e *entry, key string) {
 	oldest := c.named(key)
 	if oldest == nil {
 		c.byName.put(e)

@@ -1,11 +1,14 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"runtime/debug"
+	"runtime/metrics"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Profile sets memory, cache and connection limits to the size of the machine.
@@ -59,6 +62,55 @@ func (p Profile) apply() {
 	}
 	if p.Soft > 0 && os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(p.Soft)
+	}
+}
+
+const (
+	// softEvery is how often the soft limit is held against what is in use; at the
+	// start, where that changes most, it is from softSoon on.
+	softEvery = 30 * time.Second
+	softSoon  = time.Second
+	// softRoom is what there is to be between what is in use and the soft limit at
+	// least, in bytes, besides an eighth of that, so that the collector has a rest
+	// between two runs.
+	softRoom = 4 << 20
+)
+
+// softLimit is the limit of memory in bytes where so many bytes are in use, and
+// the runtime takes so many besides. A limit below that frees nothing: the
+// collector would run without a pause and take a third of the processor for ever.
+func (p Profile) softLimit(inUse, besides int64) int64 {
+	return max(p.Soft, inUse+inUse/8+besides+softRoom)
+}
+
+// follow holds the soft limit against what the collector found in use.
+func (p Profile) follow() {
+	if p.Soft == 0 || os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	m := []metrics.Sample{
+		{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/objects:bytes"},
+	}
+	metrics.Read(m)
+	of := func(i int) int64 { return int64(m[i].Value.Uint64()) }
+	if limit := p.softLimit(of(0), of(1)-of(2)-of(3)-of(4)); limit != debug.SetMemoryLimit(-1) {
+		debug.SetMemoryLimit(limit)
+	}
+}
+
+// keep follows until ctx ends.
+func (p Profile) keep(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for wait := softSoon; ; wait = min(2*wait, softEvery) {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+		p.follow()
+		timer.Reset(wait)
 	}
 }
 

@@ -42,6 +42,7 @@ func (n *Node) Run(soft, hard context.Context) error {
 	inner.Go(func() error { return n.blobs.Run(backCtx) })
 	inner.Go(func() error { return n.library.run(backCtx) })
 	inner.Go(func() error { return n.clock.run(backCtx) })
+	inner.Go(func() error { return n.config.Profile.keep(backCtx) })
 	inner.Go(func() error { return n.followClock(backCtx) })
 	inner.Go(func() error { return g.run(backCtx) })
 	n.serve(backCtx, syncProtocol, func(ctx context.Context, k record.Key, s stream) error { return n.syncer.Serve(ctx, k, s) })

@@ -53,7 +53,7 @@ func (k *keeper) sweepGuests(ctx context.Context) error {
 func (k *keeper) lookThrough(ctx context.Context) error {
 	var strays []share.File
 	var bad error
-	seen := make(map[record.CID]struct{})
+	gone := k.ledger.count()
 	files, end := k.blobs.Files()
 	for f := range files {
 		kept, stray, err := k.kindOf(f)
@@ -62,7 +62,6 @@ func (k *keeper) lookThrough(ctx context.Context) error {
 			break
 		}
 		if kept {
-			seen[f.CID] = struct{}{}
 			k.enter(f)
 		}
 		if stray && len(strays) < maxStrays {
@@ -75,11 +74,7 @@ func (k *keeper) lookThrough(ctx context.Context) error {
 	if err := errors.Join(bad, end()); err != nil {
 		return err
 	}
-	gone := k.ledger.list(func(cid record.CID, s stake) bool {
-		_, ok := seen[cid]
-		return !ok && s.state == stakeHere
-	})
-	for _, cid := range gone { // unless it came since
+	for _, cid := range gone() { // unless it came since
 		if _, err := k.weigh(cid); err != nil {
 			return err
 		}

@@ -165,7 +165,7 @@ func (k *keeper) wantAll(ctx context.Context) error {
 		missing = missing[:0]
 	}
 	k.names.all(func(r *row) bool {
-		if !k.lies(r.cid) && !k.blobs.Refused(r.cid) {
+		if !k.ledger.isHere(r.cid) && !k.lies(r.cid) && !k.blobs.Refused(r.cid) {
 			missing = append(missing, r.cid)
 		}
 		if len(missing) == guestBatch {

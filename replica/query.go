@@ -55,14 +55,15 @@ func (s *Set) stored(id record.ID) (*record.Record, bool, error) {
 }
 
 // All yields the living records of a kind in no order, in one pass over the table:
-// what Newest reads here and there comes in a row. The loop must not change the set.
-// The function returned reports what ended it early.
+// what Newest reads here and there comes in a row. A record is valid until the next
+// step only, and the loop must not change the set. The function returned reports what
+// ended it early.
 func (s *Set) All(kind record.Kind) (iter.Seq[*record.Record], func() error) {
 	entries, failed := s.log.Scan([]byte{prefixRecord}, []byte{prefixRecord + 1})
 	return func(yield func(*record.Record) bool) {
 		past := s.past()
 		for _, raw := range entries {
-			r, err := record.Decode(bytes.Clone(raw))
+			r, err := record.Decode(raw)
 			if err != nil { // one that rots must not hide the others
 				s.logger.Error("a record on disk is damaged", "error", err)
 				continue

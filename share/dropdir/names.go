@@ -29,13 +29,12 @@ const maxTwins = 1 << 24
 // composed from decomposed characters (Unicode UAX #15; simple case folding,
 // Unicode section 5.18). It is for comparing only.
 func Fold(p string) string {
-	plain := true
+	ascii := true
 	for i := range len(p) {
-		c := p[i]
-		plain = plain && c < utf8.RuneSelf && (c < 'A' || c > 'Z')
+		ascii = ascii && p[i] < utf8.RuneSelf
 	}
-	if plain {
-		return p
+	if ascii {
+		return strings.ToLower(p)
 	}
 	var b strings.Builder
 	s := norm.NFD.String(p)
