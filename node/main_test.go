@@ -7,4 +7,4 @@ import (
 	"boucan/lab/alone"
 )
 
-func TestMain(m *testing.M) { os.Exit(alone.Run(m)) }
+func TestMain(m *testing.M) { os.Exit(alone.Split(m, 4)) }

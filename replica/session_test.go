@@ -192,3 +192,46 @@ func TestTakenDownIsNotFetched(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatHasExpiredTakesNoPart in a comparison, on either side, also where nothing
+// has removed it yet.
+func TestWhatHasExpiredTakesNoPart(t *testing.T) {
+	for _, begins := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHost(t) // whose set is not tidied
+			old := sign(t, 0, time.Now(), time.Minute, record.Message{Room: "r", Text: "old"})
+			add(t, h.set, nil, old)
+			<-time.After(time.Minute)
+			here, there := net.Pipe()
+			h.dial = func() (replica.Stream, error) { return here, nil }
+			stop := func() {}
+			if begins {
+				stop = run(t, h.y.Run)
+				h.y.PeerUp(public(66))
+			} else {
+				ctx, cancel := context.WithCancel(t.Context())
+				ended := make(chan struct{})
+				go func() { defer close(ended); _ = h.y.Serve(ctx, public(66), here) }()
+				stop = func() { cancel(); <-ended }
+			}
+			frames := slices.Concat(frame(hello, helloBytes(t, nil)), frame(reconcile, emptySet))
+			if begins {
+				frames = nil // it says by itself what it has
+			}
+			go func() { _, _ = there.Write(frames) }()
+			said := make([]byte, 0, 4096)
+			for kept := h.kept.ID(); !bytes.Contains(said, kept[:]); {
+				n, err := there.Read(said[len(said):cap(said)])
+				if err != nil {
+					t.Fatalf("begins %v: what lives is not named: %v", begins, err)
+				}
+				said = said[:len(said)+n]
+			}
+			if id := old.ID(); bytes.Contains(said, id[:]) {
+				t.Errorf("begins %v: what has expired is named", begins)
+			}
+			there.Close()
+			stop()
+		})
+	}
+}

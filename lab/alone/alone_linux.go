@@ -2,6 +2,7 @@ package alone
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -17,7 +18,7 @@ const inside = "BOUCAN_TEST_NET"
 // Run is m.Run in a network of its own. It returns the exit code.
 func Run(m *testing.M) int {
 	if os.Getenv(inside) == "" {
-		if code, ok := runInside(); ok {
+		if code, ok := runInside(os.Args[1:], os.Stdout, os.Stderr); ok {
 			return code
 		}
 	} else if err := upLoopback(); err != nil {
@@ -27,11 +28,11 @@ func Run(m *testing.M) int {
 	return m.Run()
 }
 
-func runInside() (code int, ok bool) {
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+func runInside(args []string, out, errs io.Writer) (code int, ok bool) {
+	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Args[0] = os.Args[0]
 	cmd.Env = append(os.Environ(), inside+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, out, errs
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	if os.Getuid() != 0 {
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
