@@ -19,13 +19,16 @@ import (
 // fillAuthors is how many boxes the files of Fill come from.
 const fillAuthors = 20
 
+// markSize is how many bytes, the last ones, tell a file of Fill from the others.
+const markSize = 8
+
 // Fill gives the data folder of c, which nothing may serve, what a node has that
 // copied so many files of size bytes from others: records, index and files, which
 // are holes but for their last bytes and take no room. It is for measuring
 // (bench/start); the folder is then opened as any other.
 func Fill(ctx context.Context, c Config, files int, size int64) error {
-	if size < share.ChunkSize {
-		return fmt.Errorf("files to measure with have at least %d bytes", share.ChunkSize)
+	if rest := size % share.ChunkSize; size < share.ChunkSize || rest > 0 && rest < markSize {
+		return fmt.Errorf("files to measure with have at least %d bytes, and %d in their last chunk", share.ChunkSize, markSize)
 	}
 	n, err := Open(c)
 	if err != nil {

@@ -8,9 +8,6 @@ import (
 	"boucan/record"
 )
 
-// crowded is how many nodes a test has that wants many.
-const crowded = 24
-
 // settled is how long a crowd takes until each node has the connections it keeps.
 const settled = 3 * time.Minute
 
@@ -95,8 +92,7 @@ func TestACarrierMeetsACrowd(t *testing.T) {
 // connections enough.
 func TestWhoOnlyAnnouncesIsMet(t *testing.T) {
 	met := 0
-	const times = 4
-	for range times {
+	for range crowds {
 		inCrowd(t, crowded, func(c *crowd) {
 			crowd, mute := c.nodes[1:], c.nodes[0]
 			c.meet(crowd, crowd)
@@ -120,7 +116,7 @@ func TestWhoOnlyAnnouncesIsMet(t *testing.T) {
 		})
 	}
 	if met == 0 {
-		t.Errorf("in none of %d times was it met soon", times)
+		t.Errorf("in none of %d times was it met soon", crowds)
 	}
 }
 

@@ -75,7 +75,7 @@ func measure(t *testing.T, nodes int, quiet time.Duration) (m measured) {
 // TestHousekeepingDoesNotGrow: what a node sends while nothing is new, and what one
 // message costs it, follows the number of its connections, and that is bounded.
 func TestHousekeepingDoesNotGrow(t *testing.T) {
-	sizes, quiet := []int{2, 20, 40}, 10*time.Minute
+	sizes, quiet := []int{2, growFrom, growTo}, 10*time.Minute
 	if *scaleDocs != "" {
 		sizes = []int{2, 5, 10, 30, 100, 200}
 	}
