@@ -49,3 +49,21 @@ func TestFinderHoldsWhatAMapHolds(t *testing.T) {
 		}
 	}
 }
+
+// Looking for what is not there asks next to nothing of what is: each question
+// goes to another place in memory.
+func TestFinderAsksLittleForWhatIsNotThere(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	f := finder[uint64]{hash: func(x *uint64) uint64 { return *x }}
+	for range 10_000 {
+		x := random.Uint64()
+		f.put(&x)
+	}
+	asked := 0
+	for range 10_000 {
+		f.find(random.Uint64(), func(*uint64) bool { asked++; return false })
+	}
+	if asked > 2000 {
+		t.Errorf("%d questions for 10,000 that are not there", asked)
+	}
+}
