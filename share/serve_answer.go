@@ -54,7 +54,7 @@ func (sv *serving) openNew(cid record.CID) (o servedFile, leaves []byte, refusal
 	if sv.v.isSpoiled(cid) {
 		return o, nil, frameGone
 	}
-	f, m, err := sv.v.b.openBlob(cid)
+	f, m, err := sv.v.b.openBlob(sv.opener, cid)
 	switch {
 	case errors.Is(err, ErrChanged):
 		return o, nil, frameGone
