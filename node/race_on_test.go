@@ -2,12 +2,13 @@
 
 package node
 
-// The race detector looks for accesses without order, and finds them among as many
-// nodes as the rules for crowds begin to hold with: what depends on numbers is seen
-// without it. Each goroutine costs it much.
+// The race detector looks for accesses without order, and finds them among fewer
+// nodes and in fewer tries: what depends on numbers is seen without it. Each goroutine
+// costs it much. A crowd is as large as without it: the rules for crowds are told by
+// chance among fewer.
 const (
-	crowded  = allNear + 2
+	crowded  = 24
 	growFrom = allNear + 1
-	growTo   = allNear + 2
+	growTo   = allNear + 4
 	crowds   = 1
 )
