@@ -24,6 +24,7 @@ const (
 type talkView struct {
 	Room, Nick, Once string
 	Lobby            bool
+	Alone            bool // nothing else is on the page
 	Talk             template.HTML
 	Said             int
 	Earlier          string // link, empty where there is nothing before
@@ -94,6 +95,7 @@ func (s *Server) roomPage(w http.ResponseWriter, r *http.Request) {
 	v := roomView{frame: s.frame(r, s.languages.of(r))}
 	var err error
 	if v.talkView, err = s.talkOf(r, v.frame, r.PathValue("room")); err == nil {
+		v.Alone = true
 		v.Rest, err = s.part(s.fragments.sum("chatrest", v.language), "chatrest", func() any { return v })
 	}
 	if err != nil {
