@@ -3,7 +3,7 @@
 import { gather } from "./gather";
 import { FileListView } from "./list";
 import { refreshNear } from "./near";
-import { showPicks } from "./picks";
+import { showPicks, watchPicks } from "./picks";
 import { Queue } from "./queue";
 import { QueueView } from "./queueview";
 
@@ -11,7 +11,7 @@ export class Home {
   private readonly list = new FileListView();
 
   constructor() {
-    showPicks();
+    watchPicks();
     const view: QueueView = new QueueView(() => queue);
     let listDue = 0;
     const queue: Queue = new Queue(
