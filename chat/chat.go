@@ -31,6 +31,8 @@ const (
 	// MaxRooms is how many rooms are held in memory at one time: those with a
 	// subscriber, and those read lately. It does not limit how many exist.
 	MaxRooms = 256
+	// roomsFor is how long the list of rooms is taken as true while nothing is said.
+	roomsFor = time.Minute
 	// MaxVisitors is how many visitors' buckets are held at one time.
 	MaxVisitors = 2048
 	// MaxOnce is how many of the last posts are remembered by their Once key.
@@ -75,6 +77,8 @@ type Log interface {
 	// Messages returns up to limit living message records of room that come
 	// before the cursor in the order of (Created, ID), newest first.
 	Messages(room string, before Cursor, limit int) ([]*record.Record, error)
+	// Rooms names the rooms that have a living message, in order.
+	Rooms() ([]string, error)
 	// Publish signs m, makes it durable and spreads it. It is called once for
 	// each accepted post and may take as long as a disk takes. The message
 	// has passed Check.

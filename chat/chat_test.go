@@ -54,6 +54,22 @@ func (l *memoryLog) Publish(ctx context.Context, m record.Message) (*record.Reco
 	return rec, err
 }
 
+func (l *memoryLog) Rooms() ([]string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reads++
+	var rooms []string
+	for _, r := range l.recs {
+		m, err := r.Message()
+		if err != nil {
+			return nil, err
+		}
+		rooms = append(rooms, m.Room)
+	}
+	slices.Sort(rooms)
+	return slices.Compact(rooms), l.fail
+}
+
 func (l *memoryLog) Messages(room string, before Cursor, limit int) ([]*record.Record, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -263,6 +279,42 @@ func TestHistoryIsReadOnceUntilSomethingChanges(t *testing.T) {
 	say(t, h, "three")
 	if list, err := h.History(Lobby, Cursor{}, 1); err != nil || len(list) != 1 || list[0].Text != "three" {
 		t.Errorf("after a post: %+v, %v", list, err)
+	}
+}
+
+func TestRoomsAreReadOnceUntilSomethingIsSaid(t *testing.T) {
+	log := newLog(t)
+	now := time.UnixMilli(1_700_000_000_000)
+	h := New(log, Options{Now: func() time.Time { return now }})
+	want := func(want ...string) {
+		t.Helper()
+		if got, err := h.Rooms(); err != nil || !slices.Equal(got, want) {
+			t.Errorf("rooms %q, %v; want %q", got, err, want)
+		}
+	}
+	want("lobby")
+	say(t, h, "hello")
+	if _, err := h.Post(t.Context(), Draft{Room: "garden", Text: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := log.Publish(t.Context(), record.Message{Room: "NOT HERE", Text: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	want("lobby", "garden")
+	reads := log.reads
+	want("lobby", "garden")
+	if log.reads != reads {
+		t.Error("the rooms are read again though nothing was said")
+	}
+	log.mu.Lock()
+	log.recs = log.recs[:1] // the rest ran out
+	log.mu.Unlock()
+	now = now.Add(roomsFor)
+	want("lobby")
+	log.fail = errors.New("broken")
+	now = now.Add(roomsFor)
+	if _, err := h.Rooms(); !errors.Is(err, log.fail) {
+		t.Errorf("a broken log: %v", err)
 	}
 }
 

@@ -26,6 +26,14 @@ type Hub struct {
 	subscribers int
 	seen        *seenSet
 	changes     uint64 // counts every change of any room
+	named       roomNames
+}
+
+// roomNames is what was read of the rooms that there are.
+type roomNames struct {
+	list    []string
+	changes uint64 // of the hub, when it was read
+	at      time.Time
 }
 
 // room is what memory holds of one room.
@@ -178,6 +186,33 @@ func (h *Hub) History(name string, before Cursor, limit int) ([]Message, error) 
 	for i := range list {
 		list[i].Box = h.boxName(list[i].From)
 	}
+	return list, nil
+}
+
+// Rooms names the rooms in which something was said that is still kept, in order, the
+// lobby first whether or not. It is quick where nothing changed, and may be out of date
+// by roomsFor where messages ran out. It fails with what Log's Rooms fails with.
+func (h *Hub) Rooms() ([]string, error) {
+	h.mu.Lock()
+	named, changes, now := h.named, h.changes, h.now()
+	h.mu.Unlock()
+	if named.list != nil && named.changes == changes && now.Sub(named.at).Abs() < roomsFor {
+		return named.list, nil
+	}
+	all, err := h.log.Rooms()
+	if err != nil {
+		return nil, fmt.Errorf("list rooms: %w", err)
+	}
+	list := append(make([]string, 0, len(all)+1), Lobby)
+	for _, name := range all {
+		// Other boxes' programs may have made rooms that nobody can enter here.
+		if name != Lobby && CheckRoom(name) == nil {
+			list = append(list, name)
+		}
+	}
+	h.mu.Lock()
+	h.named = roomNames{list: list, changes: changes, at: now}
+	h.mu.Unlock()
 	return list, nil
 }
 

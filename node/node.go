@@ -264,7 +264,9 @@ func (n *Node) wire() (err error) {
 	n.peers = newPeers(n.host, n.key.Key(), n.changed, n.log)
 	n.peers.up = func(k record.Key) { n.syncer.PeerUp(k); n.blobs.PeerUp(k) }
 	n.peers.down = func(k record.Key) { n.syncer.PeerDown(k); n.blobs.PeerDown(k); n.clock.gone(k) }
-	n.ui, err = webui.New(files{n}, rooms{n}, box{n}, webui.Options{Hosts: n.ownHost, Logger: n.log, Now: n.clock.Now})
+	n.ui, err = webui.New(files{n}, rooms{n}, box{n}, webui.Options{
+		Hosts: n.ownHost, Logger: n.log, Now: n.clock.Now, MarkKey: n.key.derive("boucan visitors' marks"),
+	})
 	if err != nil {
 		return fmt.Errorf("make the web page: %w", err)
 	}

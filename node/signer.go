@@ -2,6 +2,8 @@ package node
 
 import (
 	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/sha256"
 	"runtime"
 	"sync/atomic"
 
@@ -15,6 +17,13 @@ type signer struct{ private ed25519.PrivateKey }
 
 // Key names this node.
 func (s signer) Key() record.Key { return record.Key(s.private.Public().(ed25519.PublicKey)) }
+
+// derive makes a secret for one purpose that is the same at each start.
+func (s signer) derive(purpose string) []byte {
+	mac := hmac.New(sha256.New, s.private.Seed())
+	mac.Write([]byte(purpose))
+	return mac.Sum(nil)
+}
 
 func (s signer) sign(d record.Draft) (*record.Record, error) { return record.Sign(s.private, d) }
 

@@ -232,6 +232,8 @@ func (r rooms) History(room string, before webui.Cursor, limit int) ([]webui.Mes
 	return out, nil
 }
 
+func (r rooms) RoomNames() ([]string, error) { return r.n.hub.Rooms() }
+
 func (r rooms) Post(ctx context.Context, d webui.Draft) (webui.Message, error) {
 	m, err := r.n.hub.Post(ctx, chat.Draft(d))
 	return webui.Message(m), roomError(err)
@@ -277,6 +279,8 @@ type chatLog struct{ n *Node }
 func (l chatLog) Messages(room string, before chat.Cursor, limit int) ([]*record.Record, error) {
 	return l.n.records.Messages(room, replica.Cursor(before), limit)
 }
+
+func (l chatLog) Rooms() ([]string, error) { return l.n.records.Rooms() }
 
 func (l chatLog) Publish(ctx context.Context, m record.Message) (*record.Record, error) {
 	r, err := l.n.key.sign(record.Draft{Created: l.n.clock.Now(), Life: record.KindMessage.MaxLife(), Body: m})

@@ -66,6 +66,7 @@ type (
 		Nick   string `json:"nick"`
 		Text   string `json:"text"`
 		Mark   uint32 `json:"mark"`
+		Tag    string `json:"tag,omitempty"`
 		Reply  string `json:"reply,omitempty"`
 		From   apiRef `json:"from"`
 		At     string `json:"at"`
@@ -80,6 +81,7 @@ type (
 		Text  string `json:"text"`
 		Reply string `json:"reply"`
 		Once  string `json:"once"`
+		Mark  string `json:"mark"` // the browser's secret for this room
 	}
 	apiPeer struct {
 		ID        string `json:"id"`
@@ -256,9 +258,24 @@ func (s *Server) apiMessages(w http.ResponseWriter, r *http.Request) {
 		out.Messages = append(out.Messages, apiMessageOf(m, self))
 	}
 	if len(messages) == limit {
-		out.Before = fmt.Sprintf("%d-%s", messages[0].At.UnixMilli(), messages[0].ID)
+		out.Before = cursorOf(messages[0])
 	}
 	s.writeTagged(w, r, out)
+}
+
+// cursorOf stands before a message.
+func cursorOf(m Message) string { return fmt.Sprintf("%d-%s", m.At.UnixMilli(), m.ID) }
+
+// apiRooms answers GET /api/v1/rooms.
+func (s *Server) apiRooms(w http.ResponseWriter, r *http.Request) {
+	names, err := s.rooms.RoomNames()
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.writeTagged(w, r, struct {
+		Rooms []string `json:"rooms"`
+	}{names})
 }
 
 func parseCursor(text string) (Cursor, error) {
@@ -273,7 +290,7 @@ func parseCursor(text string) (Cursor, error) {
 
 func apiMessageOf(m Message, self record.Key) apiMessage {
 	out := apiMessage{
-		ID: m.ID.String(), Room: m.Room, Nick: m.Nick, Text: m.Text, Mark: m.Mark, At: stamp(m.At), Colour: colourOf(m),
+		ID: m.ID.String(), Room: m.Room, Nick: m.Nick, Text: m.Text, Mark: m.Mark, Tag: spoken(m.Mark), At: stamp(m.At), Colour: colourOf(m),
 		From: apiRef{ID: m.From.String(), Name: boxLabel(BoxRef{ID: m.From, Name: m.Box}), Self: m.From == self},
 	}
 	if m.Reply != nil {
@@ -296,6 +313,11 @@ func (s *Server) apiPost(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		d.Reply = &id
+	}
+	var err error
+	if d.Mark, err = s.markOf(d.Room, in.Mark); err != nil {
+		s.fail(w, r, err)
+		return
 	}
 	m, err := s.say(r, d)
 	if err != nil {

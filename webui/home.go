@@ -70,7 +70,7 @@ func (f frame) InLanguage(code string) string {
 		q.Set("q", text)
 	}
 	to := "/"
-	for _, own := range []string{"/dropped/", "/undo/", "/file/", "/folder/", "/actions", "/boxes", "/about", "/poster"} {
+	for _, own := range []string{"/dropped/", "/undo/", "/file/", "/folder/", "/room", "/actions", "/boxes", "/about", "/poster"} {
 		if strings.HasPrefix(f.Path, own) {
 			to = (&url.URL{Path: f.Path}).EscapedPath()
 		}
@@ -111,18 +111,18 @@ func (f frame) ChosenLang() string {
 
 type homeView struct {
 	frame
-	Search                    string
-	Rows, Talk, Rest          template.HTML // the list, the lobby, what the script needs
-	Shown, Said               int           // files and messages on the page
-	Total, First, Last        int
-	Newer, Older              string // links, empty where there is nothing
-	Room, Nick, Once          string
-	Peers                     []peerView
-	Connected                 int
-	Usage                     Usage
-	Full                      bool
-	MaxFile, MaxText, MaxNick int64
-	AsksTime                  bool
+	talkView
+	Search             string
+	Rows, Rest         template.HTML // the list, what the script needs
+	Shown              int           // files on the page
+	Total, First, Last int
+	Newer, Older       string // links, empty where there is nothing
+	Peers              []peerView
+	Connected          int
+	Usage              Usage
+	Full               bool
+	MaxFile            int64
+	AsksTime           bool
 }
 
 type fileView struct {
@@ -137,8 +137,13 @@ type fileView struct {
 }
 
 type messageView struct {
-	ID, Nick, Initial, Text, Box, Age, When string
-	Colour                                  int
+	ID, Nick, Initial, Box, Age, When string
+	Words                             []piece
+	Colour                            int
+	Tag                               string
+	Reply                             string // link to the form that answers to it
+	Answers                           *quote // nil where it answers to nothing
+	From, Mark                        string // what tells people apart, for the script
 }
 
 type peerView struct {
@@ -179,22 +184,20 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	messages, err := s.rooms.History(lobby, Cursor{}, homeMessages)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
 	usage := s.box.Usage()
 	v := homeView{
 		frame: s.frame(r, s.languages.of(r)), Search: q.Text, Total: page.Total,
-		Room: lobby, Nick: record.CleanLine(cut(r.URL.Query().Get("nick"), 4*record.MaxNick), record.MaxNick), Once: newOnce(),
 		Usage: usage, Full: usage.Room == 0,
 		AsksTime: s.box.AsksTime(),
-		MaxFile:  record.MaxBlob, MaxText: record.MaxMessage, MaxNick: record.MaxNick,
+		MaxFile:  record.MaxBlob,
+	}
+	if v.talkView, err = s.talkOf(r, v.frame, lobby); err != nil {
+		s.fail(w, r, err)
+		return
 	}
 	v.addPages(page, q)
 	v.addPeers(s.box.Peers())
-	if err := s.addParts(&v, page.Files, messages); err != nil {
+	if err := s.addParts(&v, page.Files); err != nil {
 		s.fail(w, r, err)
 		return
 	}
@@ -202,8 +205,8 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 }
 
 // addParts adds what makes up most of the page.
-func (s *Server) addParts(v *homeView, files []File, messages []Message) (err error) {
-	v.Shown, v.Said = len(files), len(messages)
+func (s *Server) addParts(v *homeView, files []File) (err error) {
+	v.Shown = len(files)
 	list := s.fragments.sum("rows", v.language)
 	list.minute(v.now)
 	list.text(v.Link("/")) // rows link to pages
@@ -211,14 +214,6 @@ func (s *Server) addParts(v *homeView, files []File, messages []Message) (err er
 		list.file(f)
 	}
 	if v.Rows, err = s.part(list, "rows", func() any { return v.rows(files) }); err != nil {
-		return err
-	}
-	talk := s.fragments.sum("talk", v.language)
-	talk.minute(v.now)
-	for _, m := range messages {
-		talk.message(m)
-	}
-	if v.Talk, err = s.part(talk, "talk", func() any { return v.talk(messages) }); err != nil {
 		return err
 	}
 	v.Rest, err = s.part(s.fragments.sum("rest", v.language), "rest", func() any { return v })
@@ -273,11 +268,13 @@ func (f frame) rows(files []File) []rowView {
 	return rows
 }
 
-// talk makes the rows of the lobby.
+// talk makes the rows of a room.
 func (f frame) talk(messages []Message) []messageRow {
 	rows := make([]messageRow, 0, len(messages))
 	for _, m := range messages {
-		rows = append(rows, messageRow{f, f.message(m)})
+		row := messageRow{f, f.message(m)}
+		row.Message.Answers = f.quote(m.Reply, messages)
+		rows = append(rows, row)
 	}
 	return rows
 }
@@ -366,8 +363,9 @@ func boxLabel(b BoxRef) string {
 
 func (f frame) message(m Message) messageView {
 	v := messageView{
-		ID: m.ID.String(), Nick: m.Nick, Initial: initial(m.Nick), Text: m.Text, Age: f.Age(m.At, f.now),
-		When: stamp(m.At), Colour: colourOf(m),
+		ID: m.ID.String(), Nick: m.Nick, Initial: initial(m.Nick), Words: pieces(m.Text), Age: f.Age(m.At, f.now),
+		When: stamp(m.At), Colour: colourOf(m), Tag: spoken(m.Mark), Mark: strconv.FormatUint(uint64(m.Mark), 10), From: m.From.String(),
+		Reply: f.Link("/room/"+url.PathEscape(m.Room)+"?reply="+m.ID.String()) + "#say",
 	}
 	if m.From != f.self {
 		v.Box = boxLabel(BoxRef{ID: m.From, Name: m.Box})
@@ -392,15 +390,19 @@ func initial(nick string) string {
 // colours is how many colours the style sheet has for people.
 const colours = 8
 
-// colourOf gives one name on one box one colour, 1 to colours; 0 for no name.
+// colourOf gives one mark, or else one name on one box, one colour, 1 to colours; 0
+// where there is neither.
 func colourOf(m Message) int {
-	if m.Nick == "" && m.Mark == 0 {
+	switch {
+	case m.Mark != 0:
+		return 1 + int(m.Mark%colours)
+	case m.Nick == "":
 		return 0
 	}
 	h := fnv.New32a()
 	h.Write(m.From[:])
 	h.Write([]byte(m.Nick))
-	return 1 + int((h.Sum32()^m.Mark)%colours)
+	return 1 + int(h.Sum32()%colours)
 }
 
 func (v *homeView) addPeers(peers []Peer) {

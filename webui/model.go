@@ -139,6 +139,9 @@ type Rooms interface {
 	// oldest first. It fails with ErrRoom. It is called for every view of the
 	// page and must be quick.
 	History(room string, before Cursor, limit int) ([]Message, error)
+	// RoomNames names the rooms in which something was said, in order, the lobby first. It
+	// is called for every view of a page with a room and must be quick.
+	RoomNames() ([]string, error)
 	// Post says something and returns when it is durable. It fails with
 	// ErrRoom, ErrEmpty, ErrTooLong or a *TooFastError.
 	Post(ctx context.Context, d Draft) (Message, error)

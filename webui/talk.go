@@ -29,8 +29,12 @@ func (s *Server) chatForm(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, bodyError(err))
 		return
 	}
-	nick := r.PostForm.Get("nick")
-	_, err := s.say(r, Draft{Room: r.PathValue("room"), Nick: nick, Text: r.PostForm.Get("text"), Once: r.PostForm.Get("once")})
+	nick, room := r.PostForm.Get("nick"), r.PathValue("room")
+	d := Draft{Room: room, Nick: nick, Text: r.PostForm.Get("text"), Once: r.PostForm.Get("once")}
+	if id, err := record.ParseID(r.PostForm.Get("reply")); err == nil {
+		d.Reply = &id
+	}
+	_, err := s.say(r, d)
 	if err != nil && !errors.Is(err, ErrEmpty) { // an empty form says nothing and shows the room again
 		s.fail(w, r, err)
 		return
@@ -43,6 +47,9 @@ func (s *Server) chatForm(w http.ResponseWriter, r *http.Request) {
 		q.Set("lang", lang)
 	}
 	to := url.URL{Path: "/", RawQuery: q.Encode(), Fragment: "say"}
+	if room != lobby {
+		to.Path = "/room/" + room
+	}
 	http.Redirect(w, r, to.String(), http.StatusSeeOther)
 }
 

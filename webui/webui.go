@@ -17,6 +17,7 @@ package webui
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"html/template"
@@ -62,6 +63,9 @@ type Options struct {
 	Logger *slog.Logger
 	// Now is the clock that ages are counted from; nil means time.Now.
 	Now func() time.Time
+	// MarkKey is the secret behind visitors' marks; nil means one that dies with the
+	// process.
+	MarkKey []byte
 	// MaxUploads is how many drops may run at a time; 0 means 64.
 	MaxUploads int
 	// MaxLive is how many live connections are held; 0 means 2048.
@@ -83,6 +87,7 @@ type Server struct {
 	assets    *assets
 	pages     *template.Template
 	visitors  visitorKeys
+	markKey   []byte
 	receipts  *receipts
 	fragments *fragments
 	live      *live
@@ -110,6 +115,9 @@ func New(files Files, rooms Rooms, box Box, o Options) (*Server, error) {
 	}
 	if s.now == nil {
 		s.now = time.Now
+	}
+	if s.markKey = o.MarkKey; s.markKey == nil {
+		s.markKey = []byte(rand.Text())
 	}
 	s.receipts = newReceipts(s.now)
 	s.live = newLive(rooms, box, s.logger, or(o.MaxLive, 2048))
@@ -156,6 +164,8 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /undo/{code}", s.undoPage)
 	mux.HandleFunc("POST /undo/{code}", s.undoForm)
 	mux.HandleFunc("GET /actions", s.actionsPage)
+	mux.HandleFunc("GET /room", s.openRoom)
+	mux.HandleFunc("GET /room/{room}", s.roomPage)
 	mux.HandleFunc("POST /chat/{room}", s.chatForm)
 	mux.HandleFunc("GET /f/{cid}/{name}", s.download)
 	mux.HandleFunc("GET /zip", s.zipDownload)
@@ -174,6 +184,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /api/v1/undo", s.apiUndo)
 	mux.HandleFunc("POST /api/v1/time", s.apiTime)
 	mux.HandleFunc("GET /api/v1/actions", s.apiActions)
+	mux.HandleFunc("GET /api/v1/rooms", s.apiRooms)
 	mux.HandleFunc("GET /api/v1/rooms/{room}/messages", s.apiMessages)
 	mux.HandleFunc("POST /api/v1/rooms/{room}/messages", s.apiPost)
 	mux.HandleFunc("GET /api/v1/live", s.apiLive)

@@ -213,6 +213,77 @@ test("the lobby is live between two phones", async (open) => {
   calm(b);
 });
 
+test("a room of one's own: opening, answering, ignoring, a picture", async (open) => {
+  const [ours, theirs] = [await open(), await open()];
+  const home = await visit(ours);
+  const name = fresh("garden").replace(".", "-");
+  await home.locator(".open-room summary").click();
+  await home.fill("#open-name", name.toUpperCase());
+  await Promise.all([home.waitForNavigation(), home.locator(".open-form .button").click()]);
+  const a = home;
+  const b = await visit(theirs, "/room/" + name);
+  await b.locator('#link[data-state="live"]').waitFor();
+  await a.locator('#link[data-state="live"]').waitFor();
+  await a.fill("#nick", "Zoé");
+  await a.fill("#text", "look at https://example.org/map, all of you");
+  await a.locator(".send").click();
+  const first = b.locator(".msg").first();
+  await first.waitFor();
+  same(await first.locator(".msg-text a").getAttribute("href"), "https://example.org/map", "the link");
+  const tag = await first.locator(".msg-tag").textContent();
+  check(/^[a-z]{6}$/.test(tag), "the mark: " + tag);
+
+  await first.locator(".msg-more summary").click();
+  await first.locator(".msg-reply").click();
+  check((await b.locator("#answering-quote").textContent()).startsWith("Zoé look at"), "what is answered to is shown");
+  await b.fill("#nick", "Zoé");
+  await b.fill("#text", "I do");
+  await b.locator(".send").click();
+  const answer = a.locator(".msg").nth(1);
+  await answer.waitFor();
+  check((await answer.locator(".msg-quote").textContent()).startsWith("Zoé look at"), "the answer quotes");
+  check((await answer.locator(".msg-tag").textContent()) !== tag, "two people of one name have two marks");
+  same(await b.locator("#answering").isHidden(), true, "the next message answers to nothing");
+
+  const png = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==", "base64");
+  await a.setInputFiles("#attach-file", { name: fresh("stage.png"), mimeType: "image/png", buffer: png });
+  await a.waitForFunction(() => document.querySelector("#text").value.includes("/f/"));
+  await a.locator(".send").click();
+  await b.waitForFunction(() => {
+    const img = document.querySelector(".msg-image img");
+    return img && img.complete && img.naturalWidth === 1;
+  });
+
+  await first.locator(".msg-more summary").click();
+  await first.locator(".msg-ignore").click();
+  await b.waitForFunction(() => document.querySelectorAll(".msg:not([hidden])").length === 1);
+  same(await b.locator("#ignored-count").textContent(), "2 messages are hidden.", "what is hidden is said");
+  await b.reload();
+  await b.waitForFunction(() => document.querySelectorAll(".msg:not([hidden])").length === 1);
+  await a.fill("#text", "can you hear me");
+  await a.locator(".send").click();
+  await b.waitForFunction(() => document.getElementById("ignored-count").textContent === "3 messages are hidden.");
+  await b.locator("#ignored-show").click();
+  await b.waitForFunction(() => document.querySelectorAll(".msg:not([hidden])").length === 4);
+  calm(a);
+  calm(b);
+});
+
+test("a box that does not know the time is told", async (open) => {
+  const context = await open();
+  const said = [];
+  context.on("request", (r) => r.url().endsWith("/api/v1/time") && said.push(JSON.parse(r.postData())));
+  await context.route("**/", async (route) => {
+    const answer = await route.fetch();
+    await route.fulfill({ response: answer, body: (await answer.text()).replace("<body ", "<body data-asks-time ") });
+  });
+  const page = await visit(context);
+  await page.waitForLoadState("networkidle");
+  same(said.length, 1, "how often it was told");
+  check(Math.abs(said[0].now - Date.now()) < 60000, "the time that was told");
+  calm(page);
+});
+
 test("nothing typed is lost", async (open) => {
   const context = await open();
   const page = await visit(context);

@@ -35,6 +35,11 @@ export interface Message {
   from: BoxRef;
   at: string;
   colour: number;
+  mark: number;
+  /** The mark as a word; missing where there is none. */
+  tag?: string;
+  /** The id of the message that this one answers to. */
+  reply?: string;
 }
 
 export interface MessageList {
@@ -116,12 +121,21 @@ export const peers = (): Promise<PeerList> => call<PeerList>("/api/v1/peers", { 
 
 export const box = (): Promise<BoxState> => call<BoxState>("/api/v1/box", { cache: "no-cache" });
 
-export const say = (room: string, draft: { nick: string; text: string; once: string }): Promise<Message> =>
+export const say = (room: string, draft: { nick: string; text: string; once: string; mark: string; reply: string }): Promise<Message> =>
   call<Message>("/api/v1/rooms/" + encodeURIComponent(room) + "/messages", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(draft),
   });
+
+/** Drops one file on the box and returns the path under which all boxes have it. */
+export const drop = async (file: File): Promise<string> => {
+  const answer = await fetch("/api/v1/files?name=" + encodeURIComponent(file.name || "picture"), { method: "POST", body: file });
+  const body = await answer.text();
+  if (!answer.ok) throw refusalOf(body);
+  const done = JSON.parse(body) as { file: SharedFile };
+  return "/f/" + done.file.cid + "/" + encodeURIComponent(done.file.name.slice(done.file.name.lastIndexOf("/") + 1));
+};
 
 /** Tells a box that does not know the time what time it is here. */
 export const tellTime = (now: number): void => {

@@ -86,6 +86,16 @@ export function remember(store: StoreName, key: string, value: string): void {
   }
 }
 
+/** What the browser keeps for each room, and nobody else knows: it makes this browser's mark. */
+export function secretOf(room: string): string {
+  const key = "mark:" + room;
+  const kept = recall("localStorage", key);
+  if (kept) return kept;
+  const fresh = token();
+  remember("localStorage", key, fresh);
+  return recall("localStorage", key); // empty where the browser keeps nothing: then there is no mark
+}
+
 /** Letters that name one attempt. crypto.randomUUID is not there on plain HTTP. */
 export function token(): string {
   const bytes = new Uint8Array(16);

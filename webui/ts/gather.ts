@@ -34,7 +34,7 @@ export function gather(take: (picked: Picked[]) => void): void {
   watchDrag(take);
   document.addEventListener("paste", (e) => {
     const files = Array.from((e.clipboardData && e.clipboardData.files) || [], withPath);
-    if (files.length === 0) return;
+    if (files.length === 0 || e.defaultPrevented) return; // a room took them
     e.preventDefault();
     take(files);
   });
@@ -65,8 +65,9 @@ function watchDrag(take: (picked: Picked[]) => void): void {
   });
   document.addEventListener("drop", (e) => {
     if (!bringsFiles(e) || !e.dataTransfer) return;
-    e.preventDefault();
     show(0);
+    if (e.defaultPrevented) return; // a room took them
+    e.preventDefault();
     void fromDrag(e.dataTransfer).then(take);
   });
 }

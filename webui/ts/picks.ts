@@ -3,12 +3,15 @@
 import { must, put } from "./dom";
 import { tn } from "./words";
 
-const list = must("list");
-list.addEventListener("change", showPicks);
+/** Follows what is ticked. */
+export function watchPicks(): void {
+  must("list").addEventListener("change", showPicks);
+  showPicks();
+}
 
 /** Shows how many are ticked, and the button while there are any. */
 export function showPicks(): void {
-  const n = list.querySelectorAll(".file-pick:checked").length;
+  const n = must("list").querySelectorAll(".file-pick:checked").length;
   must("zip").classList.toggle("some", n > 0);
   if (n) put(must("zip-say"), tn("files", n));
 }

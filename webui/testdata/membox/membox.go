@@ -408,6 +408,20 @@ func (b *Box) History(room string, before webui.Cursor, limit int) ([]webui.Mess
 	return out, nil
 }
 
+// RoomNames implements webui.Rooms.
+func (b *Box) RoomNames() ([]string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	rooms := []string{"lobby"}
+	for _, m := range b.messages {
+		if !slices.Contains(rooms, m.Room) {
+			rooms = append(rooms, m.Room)
+		}
+	}
+	slices.Sort(rooms[1:])
+	return rooms, b.fail
+}
+
 // Post implements webui.Rooms. The word "flood" is always too fast.
 func (b *Box) Post(_ context.Context, d webui.Draft) (webui.Message, error) {
 	text := record.CleanText(d.Text, len(d.Text))
@@ -423,7 +437,7 @@ func (b *Box) Post(_ context.Context, d webui.Draft) (webui.Message, error) {
 		return webui.Message{}, err
 	}
 	m := webui.Message{
-		ID: ID(), Room: d.Room, Nick: record.CleanLine(d.Nick, record.MaxNick), Text: text, Reply: d.Reply,
+		ID: ID(), Room: d.Room, Nick: record.CleanLine(d.Nick, record.MaxNick), Text: text, Reply: d.Reply, Mark: d.Mark,
 		From: b.self.ID, Box: b.self.Name, At: time.Now(),
 	}
 	key := d.Visitor + d.Once + text

@@ -1,0 +1,43 @@
+// The home page: dropping, the list, the boxes near.
+
+import { gather } from "./gather";
+import { FileListView } from "./list";
+import { refreshNear } from "./near";
+import { showPicks, watchPicks } from "./picks";
+import { Queue } from "./queue";
+import { QueueView } from "./queueview";
+
+export class Home {
+  private readonly list = new FileListView();
+
+  constructor() {
+    watchPicks();
+    const view: QueueView = new QueueView(() => queue);
+    let listDue = 0;
+    const queue: Queue = new Queue(
+      () => view.changed(),
+      () => {
+        // One look at the list for many small files.
+        window.clearTimeout(listDue);
+        listDue = window.setTimeout(() => void this.list.refresh(true).catch(() => undefined), 400);
+      },
+      Number(document.body.dataset["maxFile"]) || Infinity,
+    );
+    gather((picked) => void queue.add(picked));
+  }
+
+  /** Looks again at what changed; everything did where topics is empty. */
+  changed(topics: string[]): Promise<void>[] {
+    const all = topics.length === 0;
+    const has = (topic: string): boolean => topics.indexOf(topic) >= 0;
+    const jobs: Promise<void>[] = [];
+    if (all || has("files") || (has("transfers") && this.list.waiting())) jobs.push(this.list.refresh(all).then(showPicks));
+    if (all || has("box")) jobs.push(refreshNear());
+    return jobs;
+  }
+
+  /** Keeps the times true. */
+  tick(now: number): void {
+    this.list.tick(now);
+  }
+}
