@@ -241,7 +241,11 @@ func (t *transfers) failed(w *wish, err error, msg string) {
 	if d := t.demands[w.cid]; d != nil && !errors.Is(err, errHere) {
 		defer t.failDemand(d, err)
 	}
+	t.b.blame(err)
 	switch {
+	case isDisk(err):
+		t.hold(w)
+		t.pause(err)
 	case errors.Is(err, errHere):
 		t.forget(w) // it came by another way meanwhile, and has been told of
 		t.tellHave(nil, w.cid)
@@ -283,13 +287,14 @@ func (t *transfers) pause(err error) {
 	if time.Now().Before(t.pausedTo) {
 		return
 	}
+	t.b.blame(err)
 	t.pausedTo, t.pauseErr = time.Now().Add(spread(backoff(firstPause, lastPause, t.pauses))), err
 	for _, d := range slices.Clone(t.demandList) {
 		t.failDemand(d, err)
 	}
 	t.pauses++
 	switch {
-	case t.pauses > 1: // said before, and nothing has been stored since
+	case t.pauses > 1, isDisk(err): // said before, and nothing has been stored since; or said by the follower
 	case errors.Is(err, ErrFull):
 		t.log.Warn("no room for what peers offer; fetching waits")
 	default:

@@ -101,8 +101,8 @@ func (b *Blobs) startLanding(w Wanted, m Manifest) (*landing, error) {
 }
 
 func (l *landing) open() error {
-	if !l.b.dir.Look() {
-		return ErrAway
+	if err := l.b.writable(); err != nil {
+		return err
 	}
 	if err := l.b.keepManifest(l.m); err != nil {
 		return err

@@ -308,15 +308,11 @@ func (s *scrub) step(ctx context.Context) time.Duration {
 	return 0
 }
 
-// stopped notes why the scrub waits, and says it once.
+// stopped notes why the scrub waits.
 func (s *scrub) stopped(why ScrubState) {
 	s.mu.Lock()
-	was := s.fault
 	s.fault = why
 	s.mu.Unlock()
-	if was != why && why == ScrubNoAnswer {
-		s.b.log.Error("the disk with the shared files does not answer; nothing is taken for damaged, and it is tried again")
-	}
 }
 
 // file is the next file to be read: the one at hand if a part of it is left,

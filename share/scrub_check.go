@@ -161,6 +161,7 @@ func (c *check) answers() error {
 	case !c.s.b.dir.Look():
 		return ErrAway
 	case !c.s.b.dir.Answers():
+		c.s.b.blame(ErrFailing)
 		return errNoAnswer
 	}
 	return nil

@@ -171,6 +171,7 @@ func (sv *serving) readDisk(o servedFile, p []byte, offset int64) error {
 		return nil // at the end of the file io.EOF may come with all of it
 	}
 	if dropdir.IsFault(err) {
+		sv.v.b.blame(err)
 		sv.v.b.doubt(o.m.CID, int(offset/ChunkSize))
 	}
 	return fmt.Errorf("read blob: %w", noEOF(err))
