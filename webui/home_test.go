@@ -226,7 +226,7 @@ func TestAPIBoxAndPeers(t *testing.T) {
 	s.get(t, "/api/v1/box").wants(t, 200, `"stopped":true`)
 	s.SetUsage(webui.Usage{})
 	s.get(t, "/").wants(t, 200, "no room left").lacks(t, `name="file"`)
-	s.SetUsage(webui.Usage{Away: true})
+	s.SetUsage(webui.Usage{Trouble: webui.ErrAway})
 	s.get(t, "/").wants(t, 200, "unplugged").lacks(t, `name="file"`)
 }
 

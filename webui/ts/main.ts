@@ -11,6 +11,7 @@ import { refreshNear } from "./near";
 import { Queue } from "./queue";
 import { QueueView } from "./queueview";
 import { showPicks } from "./picks";
+import { Trouble } from "./trouble";
 import { t } from "./words";
 
 document.documentElement.classList.add("js");
@@ -18,6 +19,7 @@ document.documentElement.classList.add("js");
 const list = new FileListView();
 const chat = new Chat();
 const near = refreshNear;
+const trouble = new Trouble();
 
 const view = new QueueView(() => queue);
 showPicks();
@@ -41,7 +43,7 @@ listen(document.body.dataset["room"] || "lobby", {
     const has = (topic: string): boolean => topics.indexOf(topic) >= 0;
     const jobs: Promise<void>[] = [];
     if (all || has("files") || (has("transfers") && list.waiting())) jobs.push(list.refresh(all).then(showPicks));
-    if (all || has("box")) jobs.push(near());
+    if (all || has("box")) jobs.push(near(), trouble.refresh());
     if (all) jobs.push(chat.refresh());
     await Promise.all(jobs);
   },

@@ -171,8 +171,8 @@ func (b *Box) Drop(ctx context.Context, name string, r io.Reader, o webui.DropOp
 	switch {
 	case fail != nil:
 		return webui.Dropped{}, fail
-	case usage.Away:
-		return webui.Dropped{}, webui.ErrAway
+	case usage.Trouble != nil:
+		return webui.Dropped{}, usage.Trouble
 	case o.Size > usage.Room:
 		return webui.Dropped{}, webui.ErrFull
 	}
