@@ -259,7 +259,9 @@ func (l *landing) write(i int, data []byte) error {
 	var err error
 	switch {
 	case l.mend != nil:
+		l.b.mends.writing.Lock()
 		err = l.mend.file.Write(data, offset)
+		l.b.mends.writing.Unlock()
 	case reserved:
 		err = put()
 	default:

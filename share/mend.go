@@ -30,6 +30,10 @@ type mending struct {
 type mends struct {
 	mu   sync.Mutex
 	open map[string]bool
+
+	// writing is held while one is written to, and shared by who reads what is good
+	// of one: the lease is not had while anybody has the file open.
+	writing sync.RWMutex
 }
 
 // begin reports whether nobody else is at the file.
@@ -247,7 +251,7 @@ func (b *Blobs) mend(ctx context.Context, f File) error {
 	if b.Refused(f.CID) {
 		return nil
 	}
-	if err := b.transfers.add(Wanted{CID: f.CID, Size: f.Size, Name: f.Name()}); err != nil {
+	if err := b.transfers.addMend(Wanted{CID: f.CID, Size: f.Size, Name: f.Name()}); err != nil {
 		return err
 	}
 	b.transfers.pokeAll()

@@ -203,6 +203,9 @@ func (c *check) bad(chunks bitset) error {
 	if c.read = true; !spoilt {
 		return nil
 	}
+	if pieces(c.k.size) > 0 {
+		b.transfers.serve.mended(c.k.cid) // what is good of it may be given
+	}
 	if c.wrong = true; was.rotten {
 		return nil
 	}
