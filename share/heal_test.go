@@ -66,20 +66,52 @@ func TestFreshRotOfADamagedFileIsNotGiven(t *testing.T) {
 		w := a.drop("film", data)
 		b.drop("film", data)
 		a.corrupt(w.CID, 4*share.ChunkSize)
+		a.corrupt(w.CID, 2*share.ChunkSize) // which stays, in both
+		b.corrupt(w.CID, 2*share.ChunkSize)
 		b.corrupt(w.CID, 0)
 		a.scrubbed()
 		b.scrubbed()
 		a.corruptPath("film", 0) // both have it wrong now
 		n.connect(a, b)
 		wait(t, 3*time.Hour, "what can be is repaired", func() bool {
-			d := a.damages()
-			return len(d) == 1 && d[0] == "film 1"
+			got, _ := a.content("film")
+			return bytes.Equal(got[3*share.ChunkSize:], data[3*share.ChunkSize:])
 		})
+		time.Sleep(time.Hour)
+		if got := a.damages(); len(got) != 1 || got[0] != "film 2" {
+			t.Errorf("known to be damaged: %q", got)
+		}
 		if a.blobs.Has(w.CID) || b.blobs.Has(w.CID) {
 			t.Error("whole by nobody's help")
 		}
 		if n := b.logs.count("is cut off"); n != 0 {
 			t.Errorf("what is wrong was sent: %q", b.logs.all())
+		}
+	})
+}
+
+// What nobody has whole does not keep back what somebody has.
+func TestWhatCanBeHealedIs(t *testing.T) {
+	bubble(t, func(t *testing.T, n *network) {
+		data := noise(9, 24*share.ChunkSize)
+		a, b := newBox(n), newBox(n)
+		w := a.drop("film", data)
+		b.drop("film", data)
+		for i := range int64(12) {
+			a.corrupt(w.CID, i*share.ChunkSize)
+			b.corrupt(w.CID, i*share.ChunkSize)
+		}
+		a.corrupt(w.CID, 20*share.ChunkSize)
+		a.scrubbed()
+		b.scrubbed()
+		n.connect(a, b)
+		wait(t, time.Minute, "the one chunk comes", func() bool {
+			got, _ := a.content("film")
+			return bytes.Equal(got[12*share.ChunkSize:], data[12*share.ChunkSize:])
+		})
+		wait(t, time.Hour, "and is known to have", func() bool { return a.damages()[0] == "film 12" })
+		if opened := n.opened(a.key, b.key); opened > 100 {
+			t.Errorf("asked on %d streams for what is not to be had", opened)
 		}
 	})
 }
@@ -99,6 +131,7 @@ func TestDamagedCopyCountsForNone(t *testing.T) {
 		b.corrupt(w.CID, 5)
 		b.scrubbed()
 		for range 8 { // a chunk by chance each
+			time.Sleep(time.Second)
 			if held, err := a.blobs.HeldBy(t.Context(), b.key, w.CID); err != nil || len(held) != 0 {
 				t.Fatalf("of a damaged one: %v, %v", held, err)
 			}
