@@ -78,6 +78,9 @@ func Key(n byte) record.Key {
 // Rename sets the box's name.
 func (b *Box) Rename(name string) { b.with(func() { b.self.Name = name }) }
 
+// SetCircle puts the box into a circle.
+func (b *Box) SetCircle(in bool) { b.with(func() { b.self.Circle = in }) }
+
 // SetUsage sets what is kept and what may be.
 func (b *Box) SetUsage(u webui.Usage) { b.with(func() { b.usage = u }) }
 
