@@ -56,6 +56,9 @@ type Identity struct {
 	Missing  int      `json:"missing"`  // files gone from the folder all at once, held back; see Confirm
 	Damaged  int      `json:"damaged"`  // files that do not read as they were stored; see Scrub
 	Away     bool     `json:"away"`     // the shared folder is not there, or another one is in its place
+	// Storage is how the shared folder and its disk stand: empty where all is well,
+	// else unplugged, other, unmarked, silent, shut, readonly or failing.
+	Storage string `json:"storage"`
 }
 
 // File is one listed file.

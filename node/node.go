@@ -249,9 +249,10 @@ func (n *Node) wire() (err error) {
 	}
 	n.blobs, err = share.Open(n.dir, n.db.Table(store.Blobs), blobStreams{streams{n.host, blobProtocol}}, n.library, share.Options{
 		Logger: n.log, Workers: n.config.Profile.HashWorkers, Chunks: n.config.Profile.Chunks, Reserve: n.config.Policy.reserve(), Now: n.clock.Now,
-		Admit: n.library.admit,
-		Scrub: n.config.scrubRate(),
-		Seek:  func(author record.Key, waited bool) bool { return n.peers.seek(author, waited) },
+		Admit:   n.library.admit,
+		Scrub:   n.config.scrubRate(),
+		Changed: n.changed.tell,
+		Seek:    func(author record.Key, waited bool) bool { return n.peers.seek(author, waited) },
 	})
 	if err != nil {
 		return fmt.Errorf("open the shared files: %w", err)

@@ -30,7 +30,7 @@ func (n *Node) Identity() control.Identity {
 		Files: count, Bytes: bytes, Peers: n.peers.connected(),
 	}
 	usage := n.blobs.Usage()
-	id.Here, id.Missing, id.Damaged, id.Away = usage.Files, usage.Missing, usage.Damaged, usage.Away
+	id.Here, id.Missing, id.Damaged, id.Away, id.Storage = usage.Files, usage.Missing, usage.Damaged, usage.Away, string(usage.Condition)
 	if n.circle != nil {
 		id.Circle = n.circle.Fingerprint()
 	}
@@ -114,7 +114,10 @@ func operatorError(err error) error {
 		is  error
 		say string
 	}{
-		{share.ErrAway, "the shared folder is not there: put the stick back"},
+		{share.ErrAway, "the shared folder is not there: put the stick back; \"boucan id\" tells more"},
+		{share.ErrReadOnly, "the disk with the shared folder can only be read: have its file system checked, and mounted for writing"},
+		{share.ErrFailing, "the disk with the shared folder is failing: copy what is on it while that is possible, and replace it"},
+		{store.ErrFailed, "the disk with the data folder is failing: copy what is on it while that is possible, and replace it"},
 		{share.ErrFull, "there is no room left: free some space or raise --quota, then try again"},
 		{store.ErrFull, "there is no room left: free some space or raise --quota, then try again"},
 		{share.ErrTooLarge, "the file is larger than a box can share (256 GiB), or than this disk can hold"},

@@ -50,6 +50,7 @@ func (n *Node) webFile(r *row, landed map[record.CID]int64) webui.File {
 	}
 	if !file.Here {
 		file.Landed = landed[r.cid]
+		file.Damaged = n.blobs.Damaged(r.cid)
 	}
 	return file
 }
@@ -98,10 +99,10 @@ func (n *Node) boxName(key record.Key) string {
 }
 
 func (f files) Drop(ctx context.Context, name string, r io.Reader, o webui.DropOptions) (webui.Dropped, error) {
-	usage := f.n.blobs.Usage()
+	trouble := f.n.trouble()
 	switch {
-	case usage.Away:
-		return webui.Dropped{}, webui.ErrAway
+	case trouble != nil:
+		return webui.Dropped{}, trouble
 	case o.Size > record.MaxBlob:
 		return webui.Dropped{}, webui.ErrTooLarge
 	case !f.n.library.fits(o.Size):
@@ -209,6 +210,7 @@ func (f files) DAG(ctx context.Context, cid record.CID) (webui.DAG, error) {
 func webError(err error) error {
 	for _, same := range []struct{ from, to error }{
 		{share.ErrFull, webui.ErrFull}, {share.ErrTooLarge, webui.ErrTooLarge}, {share.ErrAway, webui.ErrAway},
+		{share.ErrReadOnly, webui.ErrReadOnly}, {share.ErrFailing, webui.ErrFailing}, {store.ErrFailed, webui.ErrFailing}, {store.ErrDamaged, webui.ErrFailing},
 		{share.ErrNotHere, webui.ErrNotHere}, {share.ErrChanged, webui.ErrNotHere}, {share.ErrSlow, webui.ErrNotHere},
 		{share.ErrBusy, webui.ErrBusy}, {share.ErrRefused, webui.ErrRemoved}, {replica.ErrBlocked, webui.ErrBlocked}, {share.ErrLied, webui.ErrLied},
 		{store.ErrFull, webui.ErrFull}, {replica.ErrFull, webui.ErrFull}, {replica.ErrQuota, webui.ErrFull},
@@ -291,7 +293,7 @@ func (l chatLog) Publish(ctx context.Context, m record.Message) (*record.Record,
 }
 
 func (b box) Self() webui.Self {
-	self := webui.Self{ID: b.n.key.Key(), Name: b.n.name, Software: "boucan " + version}
+	self := webui.Self{ID: b.n.key.Key(), Name: b.n.name, Software: "boucan " + version, Circle: b.n.circle != nil}
 	if urls := b.n.urls(); len(urls) > 0 {
 		self.URL = urls[0]
 	}
@@ -327,7 +329,7 @@ func (b box) Usage() webui.Usage {
 	u := b.n.blobs.Usage()
 	s := b.n.library.space()
 	return webui.Usage{
-		Files: u.Files, Bytes: u.Bytes, Total: u.Total, Away: u.Away,
+		Files: u.Files, Bytes: u.Bytes, Total: u.Total, Trouble: b.n.trouble(),
 		Room: b.n.library.roomForDrop(), Stopped: b.n.library.ledger.limit(s) == limitDisk,
 	}
 }

@@ -31,6 +31,8 @@ var (
 	ErrFull     = dropdir.ErrFull
 	ErrTooLarge = dropdir.ErrTooLarge
 	ErrAway     = dropdir.ErrAway
+	ErrReadOnly = dropdir.ErrReadOnly
+	ErrFailing  = dropdir.ErrFailing
 	ErrNotHere  = errors.New("blob is not here")
 	ErrChanged  = dropdir.ErrChanged
 )
@@ -131,7 +133,13 @@ type Usage struct {
 	Landing int64 // bytes that blobs on their way here have taken of the file system
 	Reserve int64 // bytes never eaten
 	Away    bool  // the folder is not there or is another one
+
+	// Condition is how the folder and its disk stand, also while it is away.
+	Condition Condition
 }
+
+// Condition is how the folder, and the disk that it lies on, stand.
+type Condition = dropdir.Condition
 
 // Options of Open. The zero value serves.
 type Options struct {
@@ -147,6 +155,9 @@ type Options struct {
 	// while nobody has come with it. It must be quick and not call Blobs; nil where
 	// all that can be reached is connected.
 	Seek func(author record.Key, waited bool) bool
+	// Changed is called when Usage's Condition has. It must be quick and not call
+	// Blobs; nil for nobody.
+	Changed func()
 	// Admit is asked before a blob of several chunks begins to land, with its
 	// true size in bytes. What it fails with ends the attempt; wrapping ErrFull
 	// it says that there is no room. It must not block and may be called from
@@ -241,8 +252,7 @@ func (b *Blobs) claim() error {
 	}
 	mark, err := b.dir.Claim(string(known))
 	if errors.Is(err, ErrAway) && len(known) > 0 {
-		b.log.Warn("the shared folder is away, or another one is in its place")
-		return nil
+		return nil // the follower says so
 	}
 	if err != nil {
 		return fmt.Errorf("claim the shared folder: %w", err)
@@ -397,7 +407,7 @@ func (b *Blobs) Refused(cid record.CID) bool {
 // Usage is how full the folder is.
 func (b *Blobs) Usage() Usage {
 	t := b.readTally()
-	u := Usage{Files: int(t.files), Bytes: t.bytes, Missing: int(t.held - t.damaged), Damaged: int(t.damaged), Reserve: b.o.Reserve, Away: !b.dir.Present()}
+	u := Usage{Files: int(t.files), Bytes: t.bytes, Missing: int(t.held - t.damaged), Damaged: int(t.damaged), Reserve: b.o.Reserve, Away: !b.dir.Present(), Condition: b.dir.Condition()}
 	u.Landing = max(0, b.landing.Load()-b.promised.Load())
 	if space, err := b.dir.Space(); err == nil {
 		u.Free, u.Total = space.Free, space.Total

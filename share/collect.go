@@ -104,6 +104,10 @@ func (f *follower) announce(news *report, r result, done indexed) {
 	}
 	if done.rotten {
 		f.b.sayDamaged(path)
+		f.b.scrub.mendSoon()
+	}
+	if done.short != nil {
+		f.b.lengthen(r.entry, *done.short)
 	}
 	if done.old != nil {
 		news.vanished = append(news.vanished, done.old.file(path))
@@ -114,6 +118,7 @@ func (f *follower) announce(news *report, r result, done indexed) {
 type indexed struct {
 	appeared bool
 	rotten   bool
+	short    *known // what it was before it was cut short
 	old      *known // what it replaced
 }
 
@@ -130,13 +135,17 @@ func (g *group) index(r result, at time.Time) (indexed, error) {
 	if old.cid == now.cid {
 		return g.indexAgain(path, old, now, r)
 	}
-	if old.same(r.entry) {
+	if short := old.cutShort(r.entry); short || old.same(r.entry) {
 		// Nobody wrote it, and it reads otherwise.
 		bad, err := g.badChunks(old, r.m)
 		if err != nil {
 			return indexed{}, err
 		}
-		return indexed{rotten: !old.rotten}, g.spoil(path, old, bad, at)
+		done := indexed{rotten: !old.rotten}
+		if short {
+			done.short = &old
+		}
+		return done, g.spoil(path, old, bad, at)
 	}
 	if err := g.vanish(path, old); err != nil {
 		return indexed{}, err

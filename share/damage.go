@@ -95,8 +95,12 @@ func (b *Blobs) Damages() (iter.Seq[Damaged], func() error) {
 	}
 }
 
-// Damaged reports whether a file of these bytes lies here that is damaged.
+// Damaged reports whether a file of these bytes lies here that is damaged. It costs
+// nothing where none is.
 func (b *Blobs) Damaged(cid record.CID) bool {
+	if b.readTally().damaged == 0 {
+		return false
+	}
 	_, ok, err := b.damageOf(cid)
 	return err == nil && ok
 }
@@ -209,13 +213,13 @@ func (t *batch) lose(path string, k known) error {
 	return nil
 }
 
-// badChunks are the chunks of a file in which what was read differs from what
-// was indexed: all of them where it is not known what they were.
+// badChunks are the chunks of a file in which what was read, which may be shorter,
+// differs from what was indexed: all of them where it is not known what they were.
 func (t *batch) badChunks(k known, read Manifest) (bitset, error) {
 	bad := allChunks(k.size)
 	for piece := range pieces(k.size) {
 		v, ok, err := t.get(pieceKey(k.cid, piece))
-		if err != nil || !ok || read.Size != k.size {
+		if err != nil || !ok {
 			return bad, err
 		}
 		_, leaves, err := decodePiece(v, piece)
@@ -224,6 +228,9 @@ func (t *batch) badChunks(k known, read Manifest) (bitset, error) {
 		}
 		for i := range len(leaves) / leafSize {
 			at := piece*leavesAPiece + i
+			if offset := int64(at) * ChunkSize; min(offset+ChunkSize, k.size) > read.Size {
+				return bad, nil
+			}
 			if read.Leaf(at) == [leafSize]byte(leaves[i*leafSize:]) {
 				bad.clear(at)
 			}

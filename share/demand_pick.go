@@ -92,7 +92,7 @@ func (p *pull) takeFrom(from int, s *source) (chunk int, ok bool) {
 // for none; a nil s stands for anybody.
 func (p *pull) ahead(from int, s *source) int {
 	for i := p.todo.next(from); i >= 0 && i < from+aheadChunks; i = p.todo.next(i + 1) {
-		if s == nil || len(p.late) == 0 || p.late[i] != s {
+		if s == nil || p.gives(s, i) {
 			return i
 		}
 	}

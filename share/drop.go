@@ -17,13 +17,13 @@ import (
 // through Catalog.Appeared. Bytes that were here before are not stored again.
 //
 // It fails with ErrFull where the reserve would be touched, ErrTooLarge over
-// record.MaxBlob or the file system's limit, ErrAway without the folder, and
-// with r's own error; then nothing stays. Each call takes 32 KiB of memory, and
+// record.MaxBlob or the file system's limit, ErrAway without the folder,
+// ErrReadOnly or ErrFailing where its disk takes nothing, and with r's own error; then nothing stays. Each call takes 32 KiB of memory, and
 // large drops share a few chunks' buffers.
 func (b *Blobs) Drop(ctx context.Context, name string, r io.Reader) (Dropped, error) {
 	name = record.CleanName(name)
-	if !b.dir.Look() {
-		return Dropped{}, fmt.Errorf("drop: %w", ErrAway)
+	if err := b.writable(); err != nil {
+		return Dropped{}, fmt.Errorf("drop: %w", err)
 	}
 	a, err := b.dir.Incoming()
 	if err != nil {
@@ -36,6 +36,7 @@ func (b *Blobs) Drop(ctx context.Context, name string, r io.Reader) (Dropped, er
 		b.log.Warn("could not remove a file written aside", "err", discarded)
 	}
 	if err != nil {
+		b.blame(err)
 		return Dropped{}, fmt.Errorf("drop: %w", err)
 	}
 	return d, nil

@@ -178,6 +178,17 @@ func (t *transfers) add(w Wanted) error {
 	return err
 }
 
+// addMend is add for a blob that lies here damaged.
+func (t *transfers) addMend(w Wanted) error {
+	err := t.add(w)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n := t.q.wishes[w.CID]; n != nil && n.size == w.Size {
+		n.mends = true
+	}
+	return err
+}
+
 // Unwant stops wanting blobs and forgets what has landed of them.
 func (b *Blobs) Unwant(cids ...record.CID) {
 	t := b.transfers

@@ -118,6 +118,16 @@ const (
 // LookForFolder does what following the folder does now and then.
 func (b *Blobs) LookForFolder() bool { return b.dir.Look() }
 
+// LookThrough looks through the folder once, as following it does, and tells nobody.
+func (b *Blobs) LookThrough(ctx context.Context) {
+	f := newFollower(b, func(context.Context, report) bool { return true })
+	var collecting sync.WaitGroup
+	collecting.Go(func() { f.collect(ctx) })
+	f.look(ctx, []string{""})
+	close(f.results)
+	collecting.Wait()
+}
+
 // Bounds are the sizes of what could grow.
 type Bounds struct {
 	Slabs, Pulls, Sessions, Turns, Served, Hot, Tell, Wishes int

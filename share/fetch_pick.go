@@ -89,6 +89,10 @@ func (p *picker) ask(w *wish) bool {
 	if len(p.jobs) >= p.most {
 		return false
 	}
+	if w.mends && w.class != classWhole {
+		p.t.begin(w, Manifest{CID: w.cid, Size: w.size})
+		return w.pull != nil
+	}
 	j := &job{kind: itemWhole, w: w, cost: w.size + itemCost}
 	if w.class != classWhole {
 		p.t.starting++

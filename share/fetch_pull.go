@@ -43,7 +43,7 @@ const (
 )
 
 // pull is a blob of several chunks whose manifest is known. transfers.mu guards
-// its fields; m does not change, and land is set before the pull is ready.
+// its fields; m does not change once the pull is ready, and land is set before.
 type pull struct {
 	// disk lets one worker write at a time. The kernel would let in no more
 	// either, and would burn what the others could hash with in waiting.
@@ -62,7 +62,8 @@ type pull struct {
 	asked   int    // chunks somebody is asked for
 	writing int    // chunks being written
 	moved   time.Time
-	late    map[int]*source // chunks that this source was asked for long ago
+	late    map[int]*source    // chunks that this source was asked for long ago
+	lacks   map[*source]bitset // chunks that a source cannot give, though it has others
 }
 
 // landed is the bytes on disk.
@@ -75,11 +76,13 @@ func (p *pull) landed() int64 {
 
 // take returns a chunk that s may be asked for, and marks it.
 func (p *pull) take(s *source) (chunk int, ok bool) {
+	passed := false
 	for i := p.todo.next(p.low); i >= 0; i = p.todo.next(i + 1) {
-		if len(p.late) > 0 && p.late[i] == s {
+		if !p.gives(s, i) {
+			passed = true
 			continue
 		}
-		if len(p.late) == 0 {
+		if !passed {
 			p.low = i + 1
 		}
 		p.todo.clear(i)
@@ -87,6 +90,35 @@ func (p *pull) take(s *source) (chunk int, ok bool) {
 		return i, true
 	}
 	return 0, false
+}
+
+// gives reports whether s may be asked for a chunk, as far as is known.
+func (p *pull) gives(s *source, i int) bool {
+	if len(p.late) > 0 && p.late[i] == s {
+		return false
+	}
+	lacks := p.lacks[s]
+	return lacks == nil || !lacks.has(i)
+}
+
+// lack notes that s has the blob and cannot give a chunk of it, and reports whether
+// there is another that it may be asked for.
+func (p *pull) lack(s *source, i int) (others bool) {
+	lacks := p.lacks[s]
+	if lacks == nil {
+		lacks = newBitset(p.m.Chunks())
+		if p.lacks == nil {
+			p.lacks = map[*source]bitset{}
+		}
+		p.lacks[s] = lacks
+	}
+	lacks.set(i)
+	for i := p.todo.next(0); i >= 0; i = p.todo.next(i + 1) {
+		if !lacks.has(i) {
+			return true
+		}
+	}
+	return false
 }
 
 // putBack makes a chunk one to be asked for again.
@@ -121,7 +153,17 @@ func (t *transfers) mostPulls(w *wish) int {
 
 // startPull opens or resumes the partial file.
 func (t *transfers) startPull(p *pull) {
-	land, err := t.b.startLanding(p.w.wanted(), p.m)
+	m, err := p.m, error(nil)
+	if m.Leaves == nil { // it lies here damaged
+		var ok bool
+		if m, ok, err = t.b.Manifest(m.CID); err == nil && (!ok || m.Size != p.m.Size) {
+			err = errUnknown
+		}
+	}
+	var land *landing
+	if err == nil {
+		land, err = t.b.startLanding(p.w.wanted(), m)
+	}
 	todo, left := newBitset(p.m.Chunks()), 0
 	if err == nil {
 		for i := range land.missing() {
@@ -144,6 +186,8 @@ func (t *transfers) startPull(p *pull) {
 		return
 	}
 	t.roomless = 0
+	t.leafBytes += int64(len(m.Leaves) - len(p.m.Leaves))
+	p.m = m
 	p.land, p.todo, p.have, p.left, p.ready = land, todo, have, left, true
 	p.moved = time.Now()
 	t.settlePull(p)
@@ -241,7 +285,11 @@ func (t *transfers) failed(w *wish, err error, msg string) {
 	if d := t.demands[w.cid]; d != nil && !errors.Is(err, errHere) {
 		defer t.failDemand(d, err)
 	}
+	t.b.blame(err)
 	switch {
+	case isDisk(err):
+		t.hold(w)
+		t.pause(err)
 	case errors.Is(err, errHere):
 		t.forget(w) // it came by another way meanwhile, and has been told of
 		t.tellHave(nil, w.cid)
@@ -250,6 +298,8 @@ func (t *transfers) failed(w *wish, err error, msg string) {
 		t.log.Warn("a blob is too large for this file system; it is not fetched")
 	case errors.Is(err, ErrFull):
 		t.tooLarge(w.size)
+	case errors.Is(err, errUnknown):
+		w.mends = false // as if nothing of it were here
 	case errors.Is(err, dropdir.ErrInUse), errors.Is(err, ErrChanged):
 		t.hold(w) // a damaged file that somebody is at
 	default:
@@ -283,13 +333,14 @@ func (t *transfers) pause(err error) {
 	if time.Now().Before(t.pausedTo) {
 		return
 	}
+	t.b.blame(err)
 	t.pausedTo, t.pauseErr = time.Now().Add(spread(backoff(firstPause, lastPause, t.pauses))), err
 	for _, d := range slices.Clone(t.demandList) {
 		t.failDemand(d, err)
 	}
 	t.pauses++
 	switch {
-	case t.pauses > 1: // said before, and nothing has been stored since
+	case t.pauses > 1, isDisk(err): // said before, and nothing has been stored since; or said by the follower
 	case errors.Is(err, ErrFull):
 		t.log.Warn("no room for what peers offer; fetching waits")
 	default:

@@ -272,11 +272,14 @@ func (s *session) paceWindow(size int) {
 // refused deals with an answer that says no. t.mu is held.
 func (t *transfers) refused(s *session, j *job, why frameKind) {
 	s.jobs = s.jobs[1:]
+	refused := j.first
 	t.settle(s, j, false)
-	switch why {
-	case frameBusy:
+	switch {
+	case why == frameUnreadable && j.kind == itemRange && !j.taken && j.p.ready && j.p.lack(s.src, refused):
+		// it may be asked for the others
+	case why == frameBusy:
 		s.src.quietTo = time.Now().Add(spread(busyPause))
-	case frameGone:
+	case why == frameGone:
 		t.q.setBad(s.src.key, j.w.cid, true)
 	default:
 		t.q.no(s.src, j.w)

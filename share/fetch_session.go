@@ -218,6 +218,9 @@ func (t *transfers) ask(s *session, now time.Time) ([]byte, []*job) {
 func (t *transfers) newRounds(src *source, now time.Time) {
 	if !src.retryAt.IsZero() && !now.Before(src.retryAt) {
 		t.q.newRound(src)
+		for _, p := range t.pulls {
+			delete(p.lacks, src)
+		}
 	}
 }
 

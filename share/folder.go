@@ -44,8 +44,8 @@ type follower struct {
 	largeOver bool            // there were more
 	again     bool            // something failed: look at all again
 
-	present bool    // as the log knows; this and missing are for follow only
-	missing missing // what a look did not find
+	said    Condition // as the log knows; this and missing are for follow only
+	missing missing   // what a look did not find
 }
 
 // report is what the catalog is to be told of, in this order.
@@ -61,7 +61,7 @@ func newFollower(b *Blobs, tell func(context.Context, report) bool) *follower {
 	return &follower{
 		b: b, tell: tell, watch: b.dir.Watch, results: make(chan result, maxResults), large: make(chan exam, maxLarge),
 		unsettled: unsettled{files: make(map[string]writing)},
-		inLarge:   make(map[string]bool), present: true, ready: make(chan struct{}),
+		inLarge:   make(map[string]bool), ready: make(chan struct{}),
 	}
 }
 
@@ -116,8 +116,13 @@ func (f *follower) follow(ctx context.Context) {
 			}
 			wait = min(due, wait)
 			if len(f.missing.paths) > 0 {
-				// Without the folder nothing could be said to be gone from it.
+				// Without the folder nothing could be said to be gone from it, and a
+				// disk in trouble can lose names without a word.
 				left := f.missing.wait(time.Now())
+				if left <= 0 && !f.b.answers() {
+					f.missing.first, f.missing.last = time.Now(), time.Now()
+					left = goneQuiet
+				}
 				if left <= 0 {
 					f.lookFailed(ctx, f.judge(ctx))
 					continue
@@ -137,20 +142,6 @@ func (f *follower) interval(took time.Duration) time.Duration {
 		return max(lookWatched, took*lookShare)
 	}
 	return max(lookUnwatched, took*lookShare)
-}
-
-// isPresent looks for the folder and logs when it goes and comes.
-func (f *follower) isPresent() bool {
-	present := f.b.dir.Look()
-	if present != f.present {
-		f.present = present
-		if present {
-			f.b.log.Info("the shared folder is back")
-		} else {
-			f.b.log.Warn("the shared folder is away, or another one is in its place")
-		}
-	}
-	return present
 }
 
 // due returns what to look at now, or else how long to wait for what is known

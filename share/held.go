@@ -16,15 +16,41 @@ import (
 // answer is a chunk.
 const provedAtOnce = 4
 
-// proof is one chunk by which a peer shows that it has a blob.
+// proof is one chunk by which a peer shows that it has a blob. Of a blob of several
+// chunks its manifest is asked for, too: that is given only where all of them are
+// good.
 type proof struct {
 	item item
 	leaf [leafSize]byte
 }
 
+// append appends the questions.
+func (p proof) append(b []byte) []byte {
+	if p.item.kind == itemRange {
+		b = item{kind: itemManifest, cid: p.item.cid}.append(b)
+	}
+	return p.item.append(b)
+}
+
+// read reads the answers.
+func (p proof) read(in *answers, buf []byte) (chunk []byte, refusal frameKind, err error) {
+	var whole frameKind
+	if p.item.kind == itemRange {
+		if _, _, whole, err = in.manifest(func() {}); err != nil {
+			return nil, 0, err
+		}
+	}
+	chunk, refusal, err = in.chunk(buf, nil)
+	if refusal == 0 {
+		refusal = whole
+	}
+	return chunk, refusal, err
+}
+
 // HeldBy asks a peer to show that it has blobs that lie here too, and returns
 // those that it did: of each it has to send a chunk drawn at random, which is
-// checked against what is known here. It costs a megabyte a blob at most. The
+// checked against what is known here, and the hashes of all of them. It costs little
+// more than a megabyte a blob. The
 // error says why the peer was not asked for all.
 func (b *Blobs) HeldBy(ctx context.Context, peer record.Key, cids ...record.CID) (held []record.CID, err error) {
 	var proofs []proof
@@ -73,9 +99,9 @@ func (b *Blobs) draw(cid record.CID) (proof, bool) {
 // ask asks for the chunks of a few proofs and returns the blobs whose chunk is
 // right.
 func ask(stream Stream, in *answers, buf []byte, proofs []proof) (held []record.CID, err error) {
-	body := make([]byte, headSize, headSize+len(proofs)*rangeSize)
+	body := make([]byte, headSize, headSize+len(proofs)*2*rangeSize)
 	for _, p := range proofs {
-		body = p.item.append(body)
+		body = p.append(body)
 	}
 	appendHead(body[:0], frameAsk, len(body)-headSize)
 	if err := stream.SetDeadline(time.Now().Add(paceTime)); err != nil {
@@ -86,7 +112,7 @@ func ask(stream Stream, in *answers, buf []byte, proofs []proof) (held []record.
 	}
 	in.resume()
 	for _, p := range proofs {
-		chunk, refusal, err := in.chunk(buf, nil)
+		chunk, refusal, err := p.read(in, buf)
 		switch {
 		case err != nil:
 			return held, err

@@ -46,6 +46,11 @@ func (h *hints) add(path string) {
 		h.paths[path] = true
 	}
 	h.mu.Unlock()
+	h.poke()
+}
+
+// poke wakes whoever waits for hints.
+func (h *hints) poke() {
 	select {
 	case h.wake <- struct{}{}:
 	default:

@@ -81,6 +81,15 @@ func (k known) same(e dropdir.Entry) bool {
 		(k.inode == e.Inode || k.inode == 0 || e.Inode == 0)
 }
 
+// cutShort reports whether what lies in the folder is what was indexed, but
+// shorter, as a check of the file system leaves a file whose end is lost. Whoever
+// edits a file gives it another time, also a program that keeps the times of what
+// it copies: that of the shorter version is another one.
+func (k known) cutShort(e dropdir.Entry) bool {
+	return e.Size < k.size && k.modified == e.Modified.UnixNano() &&
+		(k.inode == e.Inode || k.inode == 0 || e.Inode == 0)
+}
+
 func knownOf(e dropdir.Entry, cid record.CID) known {
 	return known{cid: cid, size: e.Size, modified: e.Modified.UnixNano(), inode: e.Inode}
 }

@@ -101,8 +101,8 @@ func (b *Blobs) startLanding(w Wanted, m Manifest) (*landing, error) {
 }
 
 func (l *landing) open() error {
-	if !l.b.dir.Look() {
-		return ErrAway
+	if err := l.b.writable(); err != nil {
+		return err
 	}
 	if err := l.b.keepManifest(l.m); err != nil {
 		return err
@@ -259,7 +259,9 @@ func (l *landing) write(i int, data []byte) error {
 	var err error
 	switch {
 	case l.mend != nil:
+		l.b.mends.writing.Lock()
 		err = l.mend.file.Write(data, offset)
+		l.b.mends.writing.Unlock()
 	case reserved:
 		err = put()
 	default:

@@ -30,6 +30,10 @@ type mending struct {
 type mends struct {
 	mu   sync.Mutex
 	open map[string]bool
+
+	// writing is held while one is written to, and shared by who reads what is good
+	// of one: the lease is not had while anybody has the file open.
+	writing sync.RWMutex
 }
 
 // begin reports whether nobody else is at the file.
@@ -164,6 +168,29 @@ func (l *landing) readAt(p []byte, offset int64) (int, error) {
 	return l.a.ReadAt(p, offset)
 }
 
+// lengthen gives a file that was cut short the length back that it had, so that
+// what is missing of it is a chunk like others that are bad. Where that cannot be
+// now, the next look tries again.
+func (b *Blobs) lengthen(e dropdir.Entry, k known) {
+	if !b.mends.begin(e.Path) {
+		return
+	}
+	defer b.mends.end(e.Path)
+	err := b.noteMending(e.Path, k, true, nil)
+	if err == nil {
+		err = b.room(k.size-e.Size, func() error {
+			b.mends.writing.Lock()
+			defer b.mends.writing.Unlock()
+			return b.dir.Lengthen(e, k.size)
+		})
+		err = errors.Join(err, b.noteMending(e.Path, k, false, nil))
+	}
+	if err != nil {
+		b.blame(err)
+		b.log.Debug("cannot give a file its length back yet", "path", e.Path, "err", err)
+	}
+}
+
 // replace puts a file with the bytes of a blob into the place of a damaged one;
 // false where there is none that can be replaced.
 func (g *group) replace(a *dropdir.Aside, cid record.CID, f *File) (bool, error) {
@@ -247,7 +274,7 @@ func (b *Blobs) mend(ctx context.Context, f File) error {
 	if b.Refused(f.CID) {
 		return nil
 	}
-	if err := b.transfers.add(Wanted{CID: f.CID, Size: f.Size, Name: f.Name()}); err != nil {
+	if err := b.transfers.addMend(Wanted{CID: f.CID, Size: f.Size, Name: f.Name()}); err != nil {
 		return err
 	}
 	b.transfers.pokeAll()

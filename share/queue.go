@@ -51,6 +51,7 @@ type wish struct {
 	late     uint8 // the same, of peers so late that others are asked too
 	held     bool  // not to be asked for yet, see transfers.hold
 	standing bool  // wanted by Want, not only by a reader
+	mends    bool  // it lies here damaged: its manifest need not be asked for
 	dropped  bool  // no longer in the queue
 	size     int64
 	name     string

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"boucan/share/dropdir"
@@ -66,6 +67,7 @@ type scrub struct {
 	buf  []byte        // for reading; made when first needed
 	wake chan struct{} // one token: something was asked for
 	left []damage      // repairs that a stop broke off; for run only
+	due  atomic.Bool   // damage was found that nobody has set about repairing
 
 	mu      sync.Mutex // guards what follows; no I/O is done under it
 	p       progress
@@ -166,6 +168,12 @@ func (s *scrub) poke() {
 	}
 }
 
+// mendSoon has damaged files repaired that others found.
+func (s *scrub) mendSoon() {
+	s.due.Store(true)
+	s.poke()
+}
+
 // save notes how far the scrub is.
 func (s *scrub) save() error {
 	s.mu.Lock()
@@ -185,7 +193,7 @@ func (s *scrub) run(ctx context.Context) {
 	}
 	var mended time.Time
 	for ctx.Err() == nil {
-		if time.Since(mended) >= scrubMend {
+		if s.due.Swap(false) || time.Since(mended) >= scrubMend {
 			s.mendAll(ctx)
 			mended = time.Now()
 		}
@@ -308,15 +316,11 @@ func (s *scrub) step(ctx context.Context) time.Duration {
 	return 0
 }
 
-// stopped notes why the scrub waits, and says it once.
+// stopped notes why the scrub waits.
 func (s *scrub) stopped(why ScrubState) {
 	s.mu.Lock()
-	was := s.fault
 	s.fault = why
 	s.mu.Unlock()
-	if was != why && why == ScrubNoAnswer {
-		s.b.log.Error("the disk with the shared files does not answer; nothing is taken for damaged, and it is tried again")
-	}
 }
 
 // file is the next file to be read: the one at hand if a part of it is left,

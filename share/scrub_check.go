@@ -161,6 +161,7 @@ func (c *check) answers() error {
 	case !c.s.b.dir.Look():
 		return ErrAway
 	case !c.s.b.dir.Answers():
+		c.s.b.blame(ErrFailing)
 		return errNoAnswer
 	}
 	return nil
@@ -201,6 +202,9 @@ func (c *check) bad(chunks bitset) error {
 	}
 	if c.read = true; !spoilt {
 		return nil
+	}
+	if pieces(c.k.size) > 0 {
+		b.transfers.serve.mended(c.k.cid) // what is good of it may be given
 	}
 	if c.wrong = true; was.rotten {
 		return nil

@@ -37,7 +37,13 @@ func (s *scrub) settleDoubts(ctx context.Context) {
 			return
 		}
 		path, k, ok, err := s.b.find(doubted.cid)
-		if err != nil || !ok {
+		if err == nil && !ok {
+			var b *broken
+			if b, err = s.b.openBroken(doubted.cid); err == nil {
+				path, k = b.path, b.k
+			}
+		}
+		if err != nil {
 			continue // it is not offered anyway
 		}
 		c := &check{s: s, path: path, k: k, pass: noPass}

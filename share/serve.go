@@ -74,8 +74,9 @@ type serving struct {
 
 // servedFile is a blob that a stream has open.
 type servedFile struct {
-	f *os.File
-	m Manifest // without its leaves
+	f      *os.File
+	m      Manifest // without its leaves
+	broken *broken  // in the place of f, where the blob lies here damaged
 }
 
 // serveStream answers what a peer asks on a stream, and closes it.
@@ -311,7 +312,7 @@ func (v *server) takeBuffer() []byte {
 
 func (sv *serving) closeFiles() {
 	for _, o := range sv.files {
-		o.f.Close() // was only read
+		o.close()
 	}
 	sv.files = nil
 	sv.opener.Close()

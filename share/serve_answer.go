@@ -26,6 +26,9 @@ func (sv *serving) answer(it item) error {
 		return errWireItem
 	}
 	for i := first; i < first+count; i++ {
+		if o.broken != nil && !sv.v.b.readsWell(o.broken, i) {
+			return sv.refuse(frameUnreadable)
+		}
 		offset, length := o.m.Chunk(i)
 		if whole, err := sv.pieces(o, offset, length); err != nil || !whole {
 			return err
@@ -55,6 +58,12 @@ func (sv *serving) openNew(cid record.CID) (o servedFile, leaves []byte, refusal
 		return o, nil, frameGone
 	}
 	f, m, err := sv.v.b.openBlob(sv.opener, cid)
+	var damaged *broken
+	if errors.Is(err, ErrNotHere) && cid.Codec() != record.CodecRaw {
+		if damaged, err = sv.v.b.openBroken(cid); damaged != nil {
+			m = Manifest{CID: cid, Size: damaged.k.size}
+		}
+	}
 	switch {
 	case errors.Is(err, ErrChanged):
 		return o, nil, frameGone
@@ -70,11 +79,11 @@ func (sv *serving) openNew(cid record.CID) (o servedFile, leaves []byte, refusal
 		return o, nil, frameUnreadable
 	}
 	if len(sv.files) >= serveOpen {
-		sv.files[0].f.Close() // was only read
+		sv.files[0].close()
 		sv.files = append(sv.files[:0], sv.files[1:]...)
 	}
 	leaves, m.Leaves = m.Leaves, nil
-	o = servedFile{f, m}
+	o = servedFile{f, m, damaged}
 	sv.files = append(sv.files, o)
 	return o, leaves, 0
 }
@@ -82,7 +91,7 @@ func (sv *serving) openNew(cid record.CID) (o servedFile, leaves []byte, refusal
 // closeLast closes the blob opened last.
 func (sv *serving) closeLast() {
 	n := len(sv.files) - 1
-	sv.files[n].f.Close() // was only read
+	sv.files[n].close()
 	sv.files = sv.files[:n]
 }
 
@@ -90,6 +99,9 @@ func (sv *serving) closeLast() {
 // will be asked for.
 func (sv *serving) answerManifest(cid record.CID) error {
 	o, leaves, refusal := sv.openNew(cid)
+	if refusal == 0 && o.broken != nil {
+		refusal = frameUnreadable
+	}
 	if refusal != 0 {
 		return sv.refuse(refusal)
 	}
@@ -166,11 +178,18 @@ func (sv *serving) readDisk(o servedFile, p []byte, offset int64) error {
 	sv.v.b.use()
 	sv.v.reads <- struct{}{}
 	defer func() { <-sv.v.reads }()
-	n, err := o.f.ReadAt(p, offset)
+	var n int
+	var err error
+	if o.broken != nil {
+		n, err = sv.v.b.readBroken(o.broken, p, offset)
+	} else {
+		n, err = o.f.ReadAt(p, offset)
+	}
 	if n == len(p) {
 		return nil // at the end of the file io.EOF may come with all of it
 	}
 	if dropdir.IsFault(err) {
+		sv.v.b.blame(err)
 		sv.v.b.doubt(o.m.CID, int(offset/ChunkSize))
 	}
 	return fmt.Errorf("read blob: %w", noEOF(err))

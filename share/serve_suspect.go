@@ -30,7 +30,8 @@ func (v *server) suspect(cid record.CID, chunk int) {
 	}
 	f, m, err := v.b.openBlob(nil, cid)
 	if err != nil {
-		return // not offered anyway
+		v.b.doubt(cid, chunk) // if any of it is given, then as damaged
+		return
 	}
 	defer f.Close()
 	if chunk >= m.Chunks() {

@@ -217,6 +217,7 @@ func (r *Reader) read(p []byte, chunk int) (n int, ok bool, err error) {
 		} else if errors.Is(err, io.EOF) {
 			err = fmt.Errorf("read blob: %w", ErrChanged) // it is shorter than it was
 		} else if dropdir.IsFault(err) {
+			r.b.blame(err)
 			r.b.doubt(r.file.CID, chunk)
 		}
 		return n, true, err

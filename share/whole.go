@@ -23,8 +23,8 @@ func (b *Blobs) landWhole(ctx context.Context, ws []whole) ([]error, error) {
 		return errs, nil
 	}
 	b.use()
-	if !b.dir.Look() {
-		return nil, fmt.Errorf("store blobs: %w", ErrAway)
+	if err := b.writable(); err != nil {
+		return nil, fmt.Errorf("store blobs: %w", err)
 	}
 	fresh, first := eachOnce(ws)
 	contents := make([][]byte, 0, len(fresh))

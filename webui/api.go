@@ -35,7 +35,7 @@ type (
 		Kind   string `json:"kind"`
 		Added  string `json:"added"`
 		From   apiRef `json:"from"`
-		State  string `json:"state"` // here, coming, near, away
+		State  string `json:"state"` // here, mending, coming, near, away
 		Seen   string `json:"seen,omitempty"`
 		Landed int64  `json:"landed"`
 		URL    string `json:"url"`
@@ -113,7 +113,8 @@ type (
 		Bytes int64 `json:"bytes"`
 		Room  int64 `json:"room"` // bytes that may still be dropped
 		Total int64 `json:"total"`
-		Away  bool  `json:"away"`
+		// Trouble is the code of what keeps anything from being dropped.
+		Trouble string `json:"trouble,omitempty"`
 		// Stopped says that nothing more is copied, because the disk is nearly full.
 		Stopped bool `json:"stopped"`
 	}
@@ -129,7 +130,7 @@ func (s *Server) apiBox(w http.ResponseWriter, r *http.Request) {
 	self, usage := s.box.Self(), s.box.Usage()
 	out := apiBoxJSON{
 		ID: self.ID.String(), Name: self.Name, URL: self.URL, Software: self.Software,
-		Usage:     apiUsage{Files: usage.Files, Bytes: usage.Bytes, Room: usage.Room, Total: usage.Total, Away: usage.Away, Stopped: usage.Stopped},
+		Usage:     apiUsage{Files: usage.Files, Bytes: usage.Bytes, Room: usage.Room, Total: usage.Total, Trouble: troubleOf(usage), Stopped: usage.Stopped},
 		Limits:    apiLimits{File: record.MaxBlob, Name: record.MaxName, Message: record.MaxMessage, Nick: record.MaxNick},
 		Transfers: []apiTransfer{},
 	}
@@ -219,7 +220,7 @@ func statusOfCode(code string) int {
 		return http.StatusInsufficientStorage
 	case codeTooLarge, codeTooMany:
 		return http.StatusRequestEntityTooLarge
-	case codeAway:
+	case codeAway, codeOther, codeReadOnly, codeFailing:
 		return http.StatusServiceUnavailable
 	case codeBlocked:
 		return http.StatusForbidden

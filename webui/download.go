@@ -52,7 +52,10 @@ func (s *Server) download(w http.ResponseWriter, r *http.Request) {
 	}
 	f, file, err := s.open(r, cid)
 	if err != nil {
-		if errors.Is(err, ErrNotHere) {
+		switch {
+		case errors.Is(err, ErrNotHere) && file.Damaged:
+			err = ErrDamaged
+		case errors.Is(err, ErrNotHere):
 			err = &notHereError{file.From}
 		}
 		s.fail(w, r, err)

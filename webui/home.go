@@ -121,6 +121,7 @@ type homeView struct {
 	Connected          int
 	Usage              Usage
 	Full               bool
+	Trouble            string // code of what keeps anything from being dropped, "" for nothing
 	MaxFile            int64
 	AsksTime           bool
 }
@@ -132,7 +133,7 @@ type fileView struct {
 	Kind, KindName, Size, Age, When    string
 	From                               string // empty where it is this box
 	Seen, SeenAge                      string // when that was last heard of; empty where it is not known
-	State                              string // here, coming, near or away
+	State                              string // here, mending, coming, near or away
 	Percent                            int
 }
 
@@ -187,7 +188,7 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 	usage := s.box.Usage()
 	v := homeView{
 		frame: s.frame(r, s.languages.of(r)), Search: q.Text, Total: page.Total,
-		Usage: usage, Full: usage.Room == 0,
+		Usage: usage, Full: usage.Room == 0, Trouble: troubleOf(usage),
 		AsksTime: s.box.AsksTime(),
 		MaxFile:  record.MaxBlob,
 	}
@@ -333,12 +334,14 @@ func (f frame) file(file File) fileView {
 	return v
 }
 
-// stateOf says where the bytes are: here, coming, on a box that is near, or away
-// on one that is not.
+// stateOf says where the bytes are: here, here and being repaired, coming, on a box
+// that is near, or away on one that is not.
 func stateOf(file File) string {
 	switch {
 	case file.Here:
 		return "here"
+	case file.Damaged:
+		return "mending"
 	case file.Landed > 0:
 		return "coming"
 	case file.From.Near:

@@ -226,8 +226,64 @@ func TestAPIBoxAndPeers(t *testing.T) {
 	s.get(t, "/api/v1/box").wants(t, 200, `"stopped":true`)
 	s.SetUsage(webui.Usage{})
 	s.get(t, "/").wants(t, 200, "no room left").lacks(t, `name="file"`)
-	s.SetUsage(webui.Usage{Away: true})
+	s.SetUsage(webui.Usage{Trouble: webui.ErrAway})
 	s.get(t, "/").wants(t, 200, "unplugged").lacks(t, `name="file"`)
+}
+
+// What keeps the box from taking drops is said on the page, in every language, and
+// what is here is given all the same.
+func TestStorageInTrouble(t *testing.T) {
+	s := start(t, webui.Options{})
+	f := s.put(t, "a.txt", "", "still read")
+	for _, c := range []struct {
+		err             error
+		code, say, dire string
+	}{
+		{webui.ErrAway, "away", "is unplugged", "débranché"},
+		{webui.ErrOther, "other_storage", "put the right one back", "remettre la bonne"},
+		{webui.ErrReadOnly, "read_only", "can only be read", "ne peut plus qu’être lu"},
+		{webui.ErrFailing, "failing", "disk is failing", "est défaillant"},
+	} {
+		s.SetUsage(webui.Usage{Room: 70, Trouble: fmt.Errorf("wrapped: %w", c.err)})
+		s.get(t, "/").wants(t, 200, c.say, `data-trouble="`+c.code+`"`, "a.txt").lacks(t, `name="file"`)
+		s.get(t, "/?lang=fr").wants(t, 200, c.dire)
+		s.get(t, "/?lang=ar").wants(t, 200).lacks(t, "problem."+c.code)
+		s.get(t, "/api/v1/box").wants(t, 200, `"trouble":"`+c.code+`"`)
+		s.do(t, "POST", "/api/v1/files?name=x", strings.NewReader("x")).wants(t, 503, `"code":"`+c.code+`"`)
+		s.drop(t, wantJSON, formFile{"file", "x", "x"}).wants(t, 503, `"problem":"`+c.code+`"`)
+		s.get(t, "/f/"+f.CID.String()+"/a.txt").wants(t, 200, "still read")
+	}
+	s.SetUsage(webui.Usage{Room: 70})
+	s.get(t, "/").wants(t, 200, `name="file"`, `data-trouble=""`)
+	s.get(t, "/api/v1/box").wants(t, 200).lacks(t, "trouble")
+}
+
+// A file that is damaged here says so in the list, and where it is asked for.
+func TestDamagedFile(t *testing.T) {
+	s := start(t, webui.Options{})
+	f := webui.File{ID: membox.ID(), CID: membox.CID(1), Name: "song.mp3", Size: 100, Landed: 90, Added: time.Now(), From: webui.BoxRef{ID: membox.Key(1), Self: true}, Damaged: true}
+	s.Add(f)
+	s.get(t, "/").wants(t, 200, `data-state="mending"`, "damaged here, being repaired from another box")
+	s.get(t, "/?lang=fr").wants(t, 200, "abîmé ici")
+	s.get(t, "/?lang=ar").wants(t, 200, "تالف هنا")
+	s.get(t, "/api/v1/files").wants(t, 200, `"state":"mending"`)
+	at := "/f/" + f.CID.String() + "/song.mp3"
+	s.get(t, at, "Accept", "text/html").wants(t, 503, "damaged on this box", `href="`+at+`"`)
+	s.get(t, at, "Accept", "application/json").wants(t, 503, `"code":"damaged"`)
+	s.Update(f.ID, func(f *webui.File) { f.Damaged, f.Here = false, true })
+	s.get(t, "/").wants(t, 200, `data-state="here"`)
+}
+
+// A box of a circle says so on every page.
+func TestCircleIsSaid(t *testing.T) {
+	s := start(t, webui.Options{})
+	const say = "only talks with boxes of its circle"
+	s.get(t, "/").wants(t, 200).lacks(t, say)
+	s.SetCircle(true)
+	for _, path := range []string{"/", "/actions"} {
+		s.get(t, path).wants(t, 200, say)
+	}
+	s.get(t, "/?lang=fr").wants(t, 200, "les boîtes de son cercle")
 }
 
 func TestPageIsNeverOutOfDate(t *testing.T) {

@@ -18,8 +18,8 @@ type Files interface {
 	List(ctx context.Context, q Query) (Page, error)
 	// Drop keeps what r yields until io.EOF under a name like name, and
 	// returns when bytes and record are durable. Where r fails nothing stays.
-	// It fails with ErrFull, ErrTooLarge, ErrAway, ErrBlocked, or what r failed with,
-	// wrapped or not. r is not read after Drop has returned.
+	// It fails with ErrFull, ErrTooLarge, ErrAway, ErrOther, ErrReadOnly, ErrFailing,
+	// ErrBlocked, or what r failed with, wrapped or not. r is not read after Drop has returned.
 	Drop(ctx context.Context, name string, r io.Reader, o DropOptions) (Dropped, error)
 	// Open opens the bytes of a file for reading from their start; the caller
 	// closes them. A real *os.File lets the kernel send it. It fails with
@@ -81,6 +81,7 @@ type File struct {
 	Added     time.Time
 	From      BoxRef // the box it was dropped on
 	Here      bool   // all its bytes are on this box
+	Damaged   bool   // they are, and some do not read as they were stored; they are fetched anew
 	Landed    int64  // bytes that have come so far while it is being fetched
 }
 
@@ -125,6 +126,10 @@ var (
 	ErrFull     = errors.New("no room left")                   // 507: the reserve would be touched
 	ErrTooLarge = errors.New("file is larger than it may be")  // 413
 	ErrAway     = errors.New("storage is away")                // 503: the stick was pulled
+	ErrOther    = errors.New("another storage is in place")    // 503: a stick that is not this box's
+	ErrReadOnly = errors.New("storage can only be read")       // 503
+	ErrFailing  = errors.New("storage is failing")             // 503
+	ErrDamaged  = errors.New("file is damaged here")           // 503: and nobody in reach has it whole
 	ErrNotHere  = errors.New("file is on another box")         // 503: listed, not copied yet
 	ErrUnknown  = errors.New("no such file")                   // 404
 	ErrRemoved  = errors.New("file was removed from this box") // 410: listed, and not fetched again
@@ -231,6 +236,7 @@ type Self struct {
 	URL  string // where visitors find it, as http://100.64.0.1/
 	// Software is the program and its version.
 	Software string
+	Circle   bool // it talks with boxes of its circle alone
 }
 
 // Peer is another box.
@@ -248,7 +254,7 @@ type Usage struct {
 	Bytes   int64 // of the files
 	Total   int64 // bytes of the file system
 	Room    int64 // bytes that may still be dropped
-	Away    bool  // the storage was pulled out; Room is 0 then
+	Trouble error // ErrAway, ErrOther, ErrReadOnly or ErrFailing where nothing can be dropped; else nil
 	Stopped bool  // the disk is so full that nothing more is copied from other boxes
 }
 

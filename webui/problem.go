@@ -15,6 +15,10 @@ const (
 	codeFull      = "full"
 	codeTooLarge  = "too_large"
 	codeAway      = "away"
+	codeOther     = "other_storage"
+	codeReadOnly  = "read_only"
+	codeFailing   = "failing"
+	codeDamaged   = "damaged"
 	codeNotHere   = "not_here"
 	codeUnknown   = "unknown"
 	codeRemoved   = "removed"
@@ -75,6 +79,10 @@ func problemOf(err error) problem {
 	}{
 		{ErrFull, problem{code: codeFull, status: http.StatusInsufficientStorage}},
 		{ErrAway, problem{code: codeAway, status: http.StatusServiceUnavailable, wait: time.Minute}},
+		{ErrOther, problem{code: codeOther, status: http.StatusServiceUnavailable, wait: time.Minute}},
+		{ErrReadOnly, problem{code: codeReadOnly, status: http.StatusServiceUnavailable, wait: time.Minute}},
+		{ErrFailing, problem{code: codeFailing, status: http.StatusServiceUnavailable, wait: time.Minute}},
+		{ErrDamaged, problem{code: codeDamaged, status: http.StatusServiceUnavailable, wait: notHereWait}},
 		{ErrNotHere, problem{code: codeNotHere, status: http.StatusServiceUnavailable, wait: notHereWait}},
 		{ErrUnknown, problem{code: codeUnknown, status: http.StatusNotFound}},
 		{ErrRemoved, problem{code: codeRemoved, status: http.StatusGone}},
@@ -123,6 +131,14 @@ func cause(err error) error {
 		}
 		err = inner
 	}
+}
+
+// troubleOf is the code of what keeps anything from being dropped, "" for nothing.
+func troubleOf(u Usage) string {
+	if u.Trouble == nil {
+		return ""
+	}
+	return problemOf(u.Trouble).code
 }
 
 // refuse answers with a problem in the form the client wants.

@@ -153,7 +153,7 @@ func TestRefusedDrops(t *testing.T) {
 	s.get(t, to).wants(t, 200, "Nothing was saved", "no room left")
 	s.do(t, "POST", "/api/v1/files?name=big", strings.NewReader(big)).wants(t, 507, `"code":"full"`)
 	s.do(t, "POST", "/api/v1/files?name=big", struct{ io.Reader }{strings.NewReader(big)}).wants(t, 507) // chunked: no size said
-	s.SetUsage(webui.Usage{Away: true})
+	s.SetUsage(webui.Usage{Trouble: webui.ErrAway})
 	s.drop(t, wantJSON, formFile{"file", "x", "x"}).wants(t, 503, `"problem":"away"`)
 	s.do(t, "POST", "/api/v1/files?name=x", strings.NewReader("x")).wants(t, 503, `"code":"away"`)
 	s.Fail(webui.ErrTooLarge)

@@ -62,7 +62,7 @@ type idCmd struct {
 
 // Help is for kong.
 func (c *idCmd) Help() string {
-	return `Fields of --json: id, name, version, urls (of the page), addrs (for other boxes, host:port), security (tls or noise), profile, store (its engine), data (the data folder), folder (the shared one), circle (its fingerprint, empty in the open mesh), files (listed), bytes (their sizes added up), here (files whose bytes lie in the folder), peers (connected), missing (files held back because they went from the folder all at once), damaged (files that do not read as they were stored), away (the shared folder is not there).`
+	return `Fields of --json: id, name, version, urls (of the page), addrs (for other boxes, host:port), security (tls or noise), profile, store (its engine), data (the data folder), folder (the shared one), circle (its fingerprint, empty in the open mesh), files (listed), bytes (their sizes added up), here (files whose bytes lie in the folder), peers (connected), missing (files held back because they went from the folder all at once), damaged (files that do not read as they were stored), away (the shared folder is not there), storage (what is wrong with it or its disk: unplugged, other, unmarked, silent, shut, readonly, failing; empty where nothing is).`
 }
 
 func (c *idCmd) Run(s *session) error {
@@ -84,16 +84,28 @@ func (c *idCmd) Run(s *session) error {
 	if id.Circle != "" {
 		fmt.Fprintf(tab, "Circle\t%s\n", id.Circle)
 	}
+	if say, ok := storageText[id.Storage]; ok {
+		fmt.Fprintf(tab, "Storage\t%s\n", say)
+	}
 	switch {
-	case id.Away:
-		fmt.Fprintln(tab, "Folder\taway, or another one is in its place; \"boucan confirm\" takes it as it is")
-	case id.Missing > 0:
+	case !id.Away && id.Missing > 0:
 		fmt.Fprintf(tab, "Missing\t%s; put them back, or \"boucan confirm\" that they are gone\n", filesText(id.Missing))
 	}
 	if id.Damaged > 0 {
 		fmt.Fprintf(tab, "Damaged\t%s; \"boucan scrub\" tells which\n", filesText(id.Damaged))
 	}
 	return tab.Flush()
+}
+
+// storageText says what is wrong with the shared folder or its disk, and what to do.
+var storageText = map[string]string{
+	"unplugged": "the stick is not there; put it back, and all goes on by itself",
+	"other":     "another stick than the one with this box's files; put the right one back, or \"boucan confirm\" that this is the one from now on",
+	"unmarked":  "a folder that is not this box's is in the place of the shared one; put the right stick back, or \"boucan confirm\" that this is the one from now on",
+	"silent":    "the disk gives nothing but errors; pull the stick and put it back, or replace it",
+	"shut":      "the shared folder may not be opened; give the user that boucan runs as the right to read and write it",
+	"readonly":  "the disk can only be read: nothing is taken, what is there is shared; have the file system checked, and mounted for writing",
+	"failing":   "the disk reports errors: nothing is taken, what can be read is shared; copy it while that is possible, and replace the disk",
 }
 
 // confirmCmd is the operator's word about the shared folder.

@@ -59,8 +59,11 @@ type Dir struct {
 	o    Options
 	log  *slog.Logger
 
-	present atomic.Bool
-	current atomic.Pointer[handle] // never nil
+	present   atomic.Bool
+	current   atomic.Pointer[handle] // never nil
+	condition atomic.Value           // a Condition
+	blamed    atomic.Bool            // the disk is to be looked at closely
+	triedAt   atomic.Int64           // Unix nanoseconds, see Check
 
 	looking sync.Mutex // held while the handle is judged or changed
 	mark    string     // of the folder that is ours; empty before Claim
@@ -122,8 +125,8 @@ type traits struct {
 	preallocate bool  // reserving room is quick
 }
 
-// Open opens the folder at path, creating it where it does not exist. Nothing
-// is written into it, and it counts as away, until Claim.
+// Open is for the folder at path, which need not be there. It counts as away
+// until Claim. It fails where something else is there.
 func Open(path string, o Options) (*Dir, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -131,15 +134,11 @@ func Open(path string, o Options) (*Dir, error) {
 	if o.MaxWatches == 0 {
 		o.MaxWatches = 4096
 	}
-	if err := os.MkdirAll(path, 0o755); err != nil {
-		return nil, fmt.Errorf("make the shared folder: %w", err)
-	}
-	root, err := os.OpenRoot(path)
-	if err != nil {
-		return nil, fmt.Errorf("open the shared folder: %w", err)
+	if fi, err := os.Stat(path); err == nil && !fi.IsDir() {
+		return nil, fmt.Errorf("open the shared folder: %w", &fs.PathError{Op: "open", Path: path, Err: errors.New("is no folder")})
 	}
 	d := &Dir{path: path, o: o, log: o.Logger, swapped: make(chan struct{})}
-	d.current.Store(&handle{root: root})
+	d.current.Store(&handle{})
 	return d, nil
 }
 
@@ -153,17 +152,31 @@ func (d *Dir) Close() error {
 }
 
 // Claim says which folder is ours: known is the mark of an earlier Claim, or
-// empty where there was none, and then the folder is marked unless it is
-// already. It returns the mark, for the caller to keep, and ErrAway where the
-// folder at hand carries another mark or none.
+// empty where there was none, and then the folder is made if need be and marked
+// unless it is already. It returns the mark, for the caller to keep, and ErrAway
+// where the folder at hand carries another mark or none.
 func (d *Dir) Claim(known string) (string, error) {
+	if known == "" {
+		if err := os.MkdirAll(d.path, 0o755); err != nil {
+			return "", fmt.Errorf("make the shared folder: %w", err)
+		}
+	}
 	return d.take(func(mark string) bool { return known == "" || known == mark }, known)
 }
 
 // Adopt makes whatever folder is at hand ours, and returns its mark. It is for
-// an operator who says so.
+// an operator who says so. On an error the folder that was ours still is.
 func (d *Dir) Adopt() (string, error) {
-	return d.take(func(string) bool { return true }, "")
+	d.looking.Lock()
+	was := d.mark
+	d.looking.Unlock()
+	mark, err := d.take(func(string) bool { return true }, "")
+	if err != nil {
+		d.looking.Lock()
+		d.mark = was
+		d.looking.Unlock()
+	}
+	return mark, err
 }
 
 func (d *Dir) take(ours func(mark string) bool, known string) (string, error) {
@@ -172,6 +185,7 @@ func (d *Dir) take(ours func(mark string) bool, known string) (string, error) {
 	d.mark = known
 	root, err := os.OpenRoot(d.path)
 	if err != nil {
+		d.lose(nil, err)
 		return known, fmt.Errorf("%w: %w", ErrAway, err)
 	}
 	mark, err := readMark(root)
@@ -180,20 +194,29 @@ func (d *Dir) take(ours func(mark string) bool, known string) (string, error) {
 	}
 	if err == nil && !ours(mark) {
 		err = ErrAway
-	}
-	if err == nil {
+		d.lose(root, nil)
+	} else if err == nil {
 		err = d.attach(root)
 	}
 	if err != nil {
-		d.present.Store(false)
+		if !errors.Is(err, ErrAway) {
+			d.lose(root, err)
+		}
 		root.Close()
-		if errors.Is(err, fs.ErrNotExist) {
-			err = ErrAway
+		if errors.Is(err, fs.ErrNotExist) || IsFault(err) {
+			err = fmt.Errorf("%w: %w", ErrAway, err)
 		}
 		return known, err
 	}
 	d.mark = mark
 	return mark, nil
+}
+
+// lose notes that the folder is not there, and why: root is what is in its
+// place, err what came of reading its mark. d.looking is held.
+func (d *Dir) lose(root *os.Root, err error) {
+	d.present.Store(false)
+	d.condition.Store(absent(root, err))
 }
 
 // Present reports whether the folder was there, and was ours, at the last
@@ -221,13 +244,18 @@ func (d *Dir) Look() bool {
 	d.present.Store(false)
 	root, err := os.OpenRoot(d.path)
 	if err != nil {
+		d.lose(nil, err)
 		return false
 	}
-	if mark, err := readMark(root); err != nil || mark != d.mark || d.attach(root) != nil {
-		root.Close()
-		return false
+	mark, err := readMark(root)
+	if err == nil && mark == d.mark {
+		if err = d.attach(root); err == nil {
+			return true
+		}
 	}
-	return true
+	d.lose(root, err)
+	root.Close()
+	return false
 }
 
 // attach makes root the folder at hand. d.looking is held.
@@ -249,6 +277,7 @@ func (d *Dir) attach(root *os.Root) error {
 	d.removeStale(h)
 	close(d.swapped)
 	d.swapped = make(chan struct{})
+	d.condition.Store(Fine)
 	d.present.Store(true)
 	return nil
 }
@@ -281,6 +310,9 @@ func (d *Dir) replaced() <-chan struct{} {
 }
 
 func (h *handle) close() error {
+	if h.root == nil {
+		return nil // the folder was never there
+	}
 	return errors.Join(h.root.Close(), h.incoming.close(), h.partial.close())
 }
 

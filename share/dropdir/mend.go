@@ -88,6 +88,31 @@ func (m *Mend) Write(p []byte, offset int64) error {
 	return errors.Join(diskError(err), m.h.keepTime(m.want))
 }
 
+// Lengthen gives the file that lies as seen says a greater length, durably; the
+// bytes added are zero. Its time stays. It fails as Write does.
+func (d *Dir) Lengthen(seen Entry, size int64) error {
+	m, err := d.Mend(seen)
+	if err != nil {
+		return err
+	}
+	return errors.Join(m.lengthen(size), m.Close())
+}
+
+func (m *Mend) lengthen(size int64) error {
+	if m.h.traits.leases {
+		end, err := exclude(m.file)
+		if err != nil {
+			return fmt.Errorf("repair file: %w", err)
+		}
+		defer end()
+	}
+	if err := m.still(); err != nil {
+		return err
+	}
+	err := m.file.Truncate(size)
+	return errors.Join(diskError(err), m.h.keepTime(m.want), m.Sync())
+}
+
 // keepTime gives a file the modification time back that it had.
 func (h *handle) keepTime(want Entry) error {
 	if err := h.root.Chtimes(want.Path, time.Time{}, want.Modified); err != nil {

@@ -272,7 +272,8 @@ func allocated(fi fs.FileInfo) int64 {
 	return fi.Size()
 }
 
-// diskError gives the errors of a full disk the name that callers test for.
+// diskError gives the errors of a disk that takes nothing more the names that
+// callers test for.
 func diskError(err error) error {
 	switch {
 	case err == nil:
@@ -281,6 +282,10 @@ func diskError(err error) error {
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	case errors.Is(err, unix.EFBIG):
 		return fmt.Errorf("%w: %w", ErrTooLarge, err)
+	case errors.Is(err, unix.EROFS):
+		return fmt.Errorf("%w: %w", ErrReadOnly, err)
+	case IsFault(err), errors.Is(err, unix.ESHUTDOWN):
+		return fmt.Errorf("%w: %w", ErrFailing, err)
 	}
 	return err
 }

@@ -4,6 +4,7 @@ package dropdir
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -68,7 +69,17 @@ func details(fs.FileInfo) (inode uint64, changed time.Time) { return 0, time.Tim
 
 func allocated(fi fs.FileInfo) int64 { return fi.Size() }
 
-func diskError(err error) error { return err }
+func diskError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w: %w", ErrReadOnly, err)
+	case IsFault(err):
+		return fmt.Errorf("%w: %w", ErrFailing, err)
+	}
+	return err
+}
 
 // IsFault reports whether an error of reading says that the disk is broken there.
 func IsFault(err error) bool { return errors.Is(err, syscall.EIO) }

@@ -14,7 +14,7 @@ export interface SharedFile {
   kind: string;
   added: string;
   from: BoxRef;
-  state: "here" | "coming" | "near" | "away";
+  state: "here" | "mending" | "coming" | "near" | "away";
   /** When the box that has it was last heard of, where it is away. */
   seen?: string;
   landed: number;
@@ -60,7 +60,8 @@ export interface PeerList {
 
 export interface BoxState {
   name: string;
-  usage: { files: number; room: number; away: boolean };
+  /** trouble is the code of what keeps anything from being dropped. */
+  usage: { files: number; room: number; trouble?: string };
 }
 
 export interface Dropped {

@@ -6,9 +6,11 @@ import { refreshNear } from "./near";
 import { showPicks, watchPicks } from "./picks";
 import { Queue } from "./queue";
 import { QueueView } from "./queueview";
+import { Trouble } from "./trouble";
 
 export class Home {
   private readonly list = new FileListView();
+  private readonly trouble = new Trouble();
 
   constructor() {
     watchPicks();
@@ -32,7 +34,7 @@ export class Home {
     const has = (topic: string): boolean => topics.indexOf(topic) >= 0;
     const jobs: Promise<void>[] = [];
     if (all || has("files") || (has("transfers") && this.list.waiting())) jobs.push(this.list.refresh(all).then(showPicks));
-    if (all || has("box")) jobs.push(refreshNear());
+    if (all || has("box")) jobs.push(refreshNear(), this.trouble.refresh());
     return jobs;
   }
 

@@ -44,7 +44,7 @@ export class FileListView {
 
   /** True where a row's bytes are still on their way. */
   waiting(): boolean {
-    return !!this.list.querySelector('[data-state="coming"], [data-state="near"], [data-state="away"]');
+    return !!this.list.querySelector('[data-state="mending"], [data-state="coming"], [data-state="near"], [data-state="away"]');
   }
 
   /** Asks again, at once or some moments later. */
@@ -198,6 +198,7 @@ function fill(row: HTMLElement, f: api.SharedFile, twice: boolean, now: number):
 
 function stateText(f: api.SharedFile, now: number): string {
   if (f.state === "here") return "";
+  if (f.state === "mending") return t("file.mending");
   if (f.state === "coming") return t("file.coming", { n: Math.min(99, Math.floor((f.landed * 100) / Math.max(1, f.size))) });
   if (f.state === "near") return t("file.near");
   if (f.seen) return t("file.seen", { box: f.from.name, age: age(f.seen, now) });

@@ -48,9 +48,11 @@ export class Queue {
   /** Takes files in; those that cannot fit are refused before a byte is sent. */
   async add(picked: Picked[]): Promise<void> {
     let room = Infinity;
+    let trouble = "";
     try {
-      const box = await api.box();
-      room = box.usage.away ? -1 : box.usage.room;
+      const { usage } = await api.box();
+      room = usage.room;
+      trouble = usage.trouble || "";
     } catch (_) {
       // Unreachable: they wait in the queue and the server decides.
     }
@@ -61,7 +63,8 @@ export class Queue {
         secret: newSecret(), undo: "",
       };
       if (p.file.size > this.maxFile) fail(item, "too_large");
-      else if (p.file.size > room) fail(item, room < 0 ? "away" : "full");
+      else if (trouble) fail(item, trouble);
+      else if (p.file.size > room) fail(item, "full");
       else room -= p.file.size;
       this.items.push(item);
     }
@@ -152,7 +155,7 @@ export class Queue {
     if (refusal.code === "cut") this.broken(item);
     else if (refusal.code === "busy") this.pause(item, Math.max(1, refusal.wait) * 1000 * (1 + Math.random()), "busy");
     else {
-      fail(item, ["full", "too_large", "away", "blocked"].indexOf(refusal.code) >= 0 ? refusal.code : "internal");
+      fail(item, ["full", "too_large", "away", "other_storage", "read_only", "failing", "blocked"].indexOf(refusal.code) >= 0 ? refusal.code : "internal");
       this.pump();
     }
   }

@@ -78,6 +78,9 @@ func Key(n byte) record.Key {
 // Rename sets the box's name.
 func (b *Box) Rename(name string) { b.with(func() { b.self.Name = name }) }
 
+// SetCircle puts the box into a circle.
+func (b *Box) SetCircle(in bool) { b.with(func() { b.self.Circle = in }) }
+
 // SetUsage sets what is kept and what may be.
 func (b *Box) SetUsage(u webui.Usage) { b.with(func() { b.usage = u }) }
 
@@ -171,8 +174,8 @@ func (b *Box) Drop(ctx context.Context, name string, r io.Reader, o webui.DropOp
 	switch {
 	case fail != nil:
 		return webui.Dropped{}, fail
-	case usage.Away:
-		return webui.Dropped{}, webui.ErrAway
+	case usage.Trouble != nil:
+		return webui.Dropped{}, usage.Trouble
 	case o.Size > usage.Room:
 		return webui.Dropped{}, webui.ErrFull
 	}
