@@ -29,8 +29,12 @@ type undone struct {
 	had   bool // was in set
 }
 
-func newBatch(index Index, t tally) *batch {
-	return &batch{index: index, set: make(map[string][]byte), seen: make(map[string][]byte), tally: t}
+// newBatch begins a batch that will write about so many pairs.
+func newBatch(index Index, t tally, pairs int) *batch {
+	return &batch{
+		index: index, tally: t, order: make([]string, 0, pairs),
+		set: make(map[string][]byte, pairs), seen: make(map[string][]byte, pairs),
+	}
 }
 
 func (t *batch) get(key string) ([]byte, bool, error) {

@@ -341,7 +341,10 @@ func (b *Blobs) Open(cid record.CID) (*os.File, File, error) {
 }
 
 // open is Open for what the box does by itself.
-func (b *Blobs) open(cid record.CID) (*os.File, File, error) {
+func (b *Blobs) open(cid record.CID) (*os.File, File, error) { return b.openBy(nil, cid) }
+
+// openBy is open by way of an opener, which may be nil.
+func (b *Blobs) openBy(o *dropdir.Opener, cid record.CID) (*os.File, File, error) {
 	if !b.dir.Present() {
 		return nil, File{}, fmt.Errorf("%w: %w", ErrNotHere, ErrAway)
 	}
@@ -352,7 +355,14 @@ func (b *Blobs) open(cid record.CID) (*os.File, File, error) {
 	if !ok {
 		return nil, File{}, ErrNotHere
 	}
-	f, e, err := b.dir.Open(path)
+	var f *os.File
+	var e dropdir.Entry
+	if o != nil {
+		f, e, err = o.Open(k.entry(path))
+	}
+	if o == nil || errors.Is(err, fs.ErrNotExist) {
+		f, e, err = b.dir.Open(path)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		b.hints.add(path)
 		return nil, File{}, ErrNotHere

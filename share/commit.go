@@ -133,7 +133,7 @@ func (b *Blobs) nextGroup() {
 	changes := slices.Clone(c.waiting[:n])
 	c.waiting = slices.Delete(c.waiting, 0, n)
 	c.busy = true
-	t := newBatch(b.index, c.tally)
+	t := newBatch(b.index, c.tally, pairs)
 	c.mu.Unlock()
 
 	err := b.doGroup(&group{batch: t, dir: b.dir, count: &b.placed}, changes)

@@ -86,9 +86,12 @@ func (b *Blobs) keeping(a *dropdir.Aside, m Manifest, name, tag string, f *File,
 		if err != nil {
 			return err
 		}
-		if ok && b.unchanged(path, k) {
+		switch {
+		case ok && b.unchanged(path, k):
 			*f, *already = k.file(path), true
 			return nil
+		case ok:
+			b.hints.add(path)
 		}
 		if err := g.putManifest(m); err != nil {
 			return err

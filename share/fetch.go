@@ -137,14 +137,15 @@ func newTransfers(b *Blobs) *transfers {
 }
 
 // Want asks for blobs to be fetched from whoever has them, oldest wish first.
-// It returns at once and may be repeated; blobs that are here, refused or
-// impossible are passed by. At most 262,144 are wanted at a time; what is beyond
+// It returns at once and may be repeated; blobs that are refused or impossible are
+// passed by. The caller has looked whether they are here; one that came meanwhile
+// is found to be here when it has come once more. At most 262,144 are wanted at a time; what is beyond
 // is not kept, and has to be wanted again when Wanting says there is room.
 func (b *Blobs) Want(ws ...Wanted) {
 	t := b.transfers
 	added, full, impossible := 0, 0, 0
 	for _, w := range ws {
-		if !w.CID.Valid() || b.Has(w.CID) || b.Refused(w.CID) {
+		if !w.CID.Valid() || b.Refused(w.CID) {
 			continue
 		}
 		switch err := t.add(w); {

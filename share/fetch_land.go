@@ -229,8 +229,11 @@ func (t *transfers) gather(first *slab) []*slab {
 
 // landGroup stores one group.
 func (t *transfers) landGroup(ctx context.Context, group []*slab) {
-	var files []landFile
-	var ws []whole
+	n := 0
+	for _, l := range group {
+		n += len(l.files)
+	}
+	files, ws := make([]landFile, 0, n), make([]whole, 0, n)
 	t.mu.Lock()
 	for _, l := range group {
 		for _, f := range l.files {

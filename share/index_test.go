@@ -116,7 +116,7 @@ func TestIndexIsConsistent(t *testing.T) {
 	model := map[string]known{}
 	total := tally{}
 	for range 300 {
-		g := newBatch(table, total)
+		g := newBatch(table, total, 0)
 		for range random.IntN(6) {
 			path := names[random.IntN(len(names))]
 			k, ok := model[path]
@@ -168,7 +168,7 @@ func checkIndex(t *testing.T, table *tableTwin, model map[string]known, total ta
 		if err != nil || !ok || got != k {
 			t.Fatalf("%q: %+v %v %v, want %+v", path, got, ok, err, k)
 		}
-		if taken, _ := newBatch(table, tally{}).File(dropdir.Fold(path)); !taken {
+		if taken, _ := newBatch(table, tally{}, 0).File(dropdir.Fold(path)); !taken {
 			t.Fatalf("%q is not taken", path)
 		}
 		if k.held {
@@ -213,7 +213,7 @@ func TestCursor(t *testing.T) {
 	paths = append(paths, "f", "f-1", "f.1", "g/x/y", "g/x/z", "g", strings.Repeat("p", dropdir.MaxPath))
 	slices.Sort(paths)
 	for some := range slices.Chunk(paths, 100) {
-		g := newBatch(b.table, tally{})
+		g := newBatch(b.table, tally{}, 0)
 		for _, p := range some {
 			if err := g.add(p, known{cid: cidOf(p)}); err != nil {
 				t.Fatal(err)

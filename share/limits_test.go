@@ -151,7 +151,7 @@ func TestNameTwins(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer table.log.Close()
-	g := newBatch(table, tally{})
+	g := newBatch(table, tally{}, 0)
 	var paths []string
 	for i := range maxNameTwins + 1 { // spellings of one name
 		name := []byte("abcdefghij")

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"boucan/record"
+	"boucan/share/dropdir"
 )
 
 // piecesInChange is how many pieces of a manifest are written together with
@@ -103,9 +104,11 @@ func (m Manifest) piece(i int) pair {
 	return pair{pieceKey(m.CID, i), encodePiece(m.Size, m.Leaves[from:to])}
 }
 
-// openBlob opens a blob for serving, with its manifest.
-func (b *Blobs) openBlob(cid record.CID) (*os.File, Manifest, error) {
-	f, file, err := b.Open(cid)
+// openBlob opens a blob for serving, with its manifest, by way of an opener,
+// which may be nil.
+func (b *Blobs) openBlob(o *dropdir.Opener, cid record.CID) (*os.File, Manifest, error) {
+	b.use()
+	f, file, err := b.openBy(o, cid)
 	if err != nil {
 		return nil, Manifest{}, err
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"boucan/record"
+	"boucan/share/dropdir"
 )
 
 // Limits of serving. A stream holds at most two ask frames and one buffer.
@@ -62,6 +63,7 @@ type serving struct {
 	out    []byte // answers not yet written
 	atOnce int    // bytes in one write
 	files  []servedFile
+	opener *dropdir.Opener
 	// done is closed when the writer has ended.
 	done chan struct{}
 
@@ -80,7 +82,10 @@ type servedFile struct {
 // serveStream answers what a peer asks on a stream, and closes it.
 func (t *transfers) serveStream(ctx context.Context, peer record.Key, s Stream) error {
 	defer s.Close()
-	sv := &serving{v: t.serve, peer: peer, s: s, atOnce: slowBytes, done: make(chan struct{}), idle: time.Now()}
+	sv := &serving{
+		v: t.serve, peer: peer, s: s, atOnce: slowBytes, done: make(chan struct{}), idle: time.Now(),
+		opener: t.b.dir.Opener(),
+	}
 	if !t.serve.admit(sv) {
 		if err := s.SetDeadline(time.Now().Add(serveStuck)); err != nil {
 			return err
@@ -310,4 +315,5 @@ func (sv *serving) closeFiles() {
 		o.close()
 	}
 	sv.files = nil
+	sv.opener.Close()
 }

@@ -57,7 +57,7 @@ func (sv *serving) openNew(cid record.CID) (o servedFile, leaves []byte, refusal
 	if sv.v.isSpoiled(cid) {
 		return o, nil, frameGone
 	}
-	f, m, err := sv.v.b.openBlob(cid)
+	f, m, err := sv.v.b.openBlob(sv.opener, cid)
 	var damaged *broken
 	if errors.Is(err, ErrNotHere) && cid.Codec() != record.CodecRaw {
 		if damaged, err = sv.v.b.openBroken(cid); damaged != nil {

@@ -28,7 +28,7 @@ func (v *server) suspect(cid record.CID, chunk int) {
 	if !v.mayCheck(wrongChunk{cid, chunk}, time.Now()) {
 		return
 	}
-	f, m, err := v.b.openBlob(cid)
+	f, m, err := v.b.openBlob(nil, cid)
 	if err != nil {
 		v.b.doubt(cid, chunk) // if any of it is given, then as damaged
 		return

@@ -26,18 +26,15 @@ func (b *Blobs) landWhole(ctx context.Context, ws []whole) ([]error, error) {
 	if err := b.writable(); err != nil {
 		return nil, fmt.Errorf("store blobs: %w", err)
 	}
-	fresh, first, err := b.notHere(ws)
-	if err != nil {
-		return nil, err
-	}
-	var contents [][]byte
+	fresh, first := eachOnce(ws)
+	contents := make([][]byte, 0, len(fresh))
 	var size int64
 	for _, i := range fresh {
 		contents = append(contents, ws[i].data)
 		size += int64(len(ws[i].data))
 	}
 	var files []*dropdir.Aside
-	err = b.room(size, func() (err error) {
+	err := b.room(size, func() (err error) {
 		files, err = b.dir.WriteAll(ctx, contents)
 		return err
 	})
@@ -69,19 +66,15 @@ func (b *Blobs) landWhole(ctx context.Context, ws []whole) ([]error, error) {
 	return errs, nil
 }
 
-// notHere returns the indices of blobs that are to be stored, each blob once,
-// and also by their CIDs.
-func (b *Blobs) notHere(ws []whole) (fresh []int, first map[record.CID]int, err error) {
-	first = make(map[record.CID]int, len(ws))
+// eachOnce returns the indices of the blobs, each blob once, and also by their
+// CIDs. One that is here already is found when it is to be kept.
+func eachOnce(ws []whole) (fresh []int, first map[record.CID]int) {
+	first, fresh = make(map[record.CID]int, len(ws)), make([]int, 0, len(ws))
 	for i, w := range ws {
-		_, here, err := b.intact(w.w.CID)
-		if err != nil {
-			return nil, nil, err
-		}
-		if _, seen := first[w.w.CID]; !here && !seen {
+		if _, seen := first[w.w.CID]; !seen {
 			first[w.w.CID] = i
 			fresh = append(fresh, i)
 		}
 	}
-	return fresh, first, nil
+	return fresh, first
 }

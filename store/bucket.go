@@ -133,5 +133,6 @@ func (b *Bucket) Write(pairs iter.Seq2[[]byte, []byte]) error {
 	if err != nil || len(w.changes) == 0 {
 		return err
 	}
+	defer w.forget()
 	return b.db.commits.write(w)
 }

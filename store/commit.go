@@ -17,9 +17,12 @@ type write struct {
 	err  error
 }
 
+// rooms are lists of changes for reuse: a large one costs more to grow than to fill.
+var rooms = sync.Pool{New: func() any { return &[]change{} }}
+
 // gather copies the pairs into a write and holds them to the limits.
 func gather(t Table, pairs iter.Seq2[[]byte, []byte]) (*write, error) {
-	w := &write{}
+	w := &write{changes: (*rooms.Get().(*[]change))[:0]}
 	var block []byte // what keys and values are copied into
 	for key, value := range pairs {
 		w.size += len(key) + len(value)
@@ -46,6 +49,12 @@ func gather(t Table, pairs iter.Seq2[[]byte, []byte]) (*write, error) {
 		w.changes = append(w.changes, c)
 	}
 	return w, nil
+}
+
+// forget gives back what a write that is over took.
+func (w *write) forget() {
+	clear(w.changes)
+	rooms.Put(&w.changes)
 }
 
 // commits lets writes that come while another is being synced go to the disk
