@@ -34,6 +34,14 @@ func (g guests) has(cid record.CID) (bool, error) {
 // mark notes blobs as guests. It is durable on return.
 func (g guests) mark(cids ...record.CID) error { return g.write(cids, false, []byte{}) }
 
+// note is mark for blobs of which there hardly is a note: it does not look first.
+func (g guests) note(cids ...record.CID) error {
+	if err := writeNotes(g.table, guestPrefix, cids, []byte{}); err != nil {
+		return fmt.Errorf("note guests: %w", err)
+	}
+	return nil
+}
+
 // strike takes the note back.
 func (g guests) strike(cids ...record.CID) error { return g.write(cids, true, nil) }
 

@@ -80,7 +80,7 @@ func (k *keeper) decide(ctx context.Context, cids []record.CID) error {
 			}
 		}
 	}
-	return errors.Join(k.want(missing), k.forget(ctx, gone))
+	return errors.Join(k.want(missing, k.guests.note), k.forget(ctx, gone))
 }
 
 // forget deletes those of the blobs that are guests; no record names them any

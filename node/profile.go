@@ -30,7 +30,7 @@ type Profile struct {
 var profiles = []Profile{
 	{Name: "router", StoreCache: 8 << 20, NetworkMemory: 24 << 20, Connections: 64, Records: 100_000, Soft: 40 << 20, HashWorkers: 1, Scrub: 1 << 20, Chunks: 6, Garbage: 50},
 	{Name: "board", StoreCache: 16 << 20, NetworkMemory: 64 << 20, Connections: 192, Records: 150_000, Soft: 96 << 20, Scrub: 4 << 20, Chunks: 8, Garbage: 50},
-	{Name: "server", StoreCache: 32 << 20, NetworkMemory: 256 << 20, Connections: 768, Records: 1_000_000, Scrub: 16 << 20, Chunks: 8, Garbage: 50},
+	{Name: "server", StoreCache: 16 << 20, NetworkMemory: 256 << 20, Connections: 768, Records: 1_000_000, Scrub: 16 << 20, Chunks: 8, Garbage: 50},
 }
 
 // ChooseProfile returns the profile of that name, or for "" and "auto" the one

@@ -83,8 +83,8 @@ func (l *library) wish(cid record.CID, s space) refusal {
 }
 
 // want asks for those of the blobs, none of which is here, that are wanted and
-// find room. They are guests from before the asking on.
-func (k *keeper) want(cids []record.CID) error {
+// find room. They are guests from before the asking on, which note notes.
+func (k *keeper) want(cids []record.CID, note func(...record.CID) error) error {
 	if len(cids) == 0 {
 		return nil
 	}
@@ -106,7 +106,7 @@ func (k *keeper) want(cids []record.CID) error {
 		}
 	}
 	k.unwant(not)
-	return k.request(mine)
+	return k.request(mine, note)
 }
 
 // unwant stops wanting blobs; what is here of them is not counted as coming any
@@ -123,15 +123,17 @@ func (l *library) unwant(cids []record.CID) {
 	}
 }
 
-// request hands wishes that the ledger holds to share.
-func (k *keeper) request(cids []record.CID) error {
+// request hands wishes that the ledger holds to share. What the ledger holds as a
+// wish is noted as a guest.
+func (k *keeper) request(cids []record.CID, note func(...record.CID) error) error {
 	if len(cids) == 0 {
 		return nil
 	}
-	if err := k.guests.mark(cids...); err != nil {
+	if err := note(cids...); err != nil {
+		k.unwant(cids)
 		return err
 	}
-	var wanted []share.Wanted
+	wanted := make([]share.Wanted, 0, len(cids))
 	for _, cid := range cids {
 		k.names.sizes(cid, func(size uint64, name string, from record.Key) {
 			wanted = append(wanted, share.Wanted{CID: cid, Size: int64(size), Name: name, From: from})
@@ -156,7 +158,7 @@ func (k *keeper) wantAll(ctx context.Context) error {
 	var missing []record.CID
 	var err error
 	flush := func() {
-		err = k.want(missing)
+		err = k.want(missing, k.guests.mark) // most were noted by an earlier look
 		for _, cid := range missing {
 			if _, ok := k.ledger.known(cid); ok {
 				delete(waiting, cid)
@@ -250,13 +252,16 @@ func (k *keeper) weigh(cid record.CID) (here bool, err error) {
 		}
 		return false, nil
 	}
-	kept, _, err := k.kindOf(f)
-	switch {
-	case err != nil:
-		return true, err
-	case kept:
+	mine, _ := k.names.own(cid)
+	kept := !operatorOffers(mine)
+	if s, ok := k.ledger.known(cid); kept && !(ok && s.state == stakeWish) {
+		if kept, err = k.guests.has(cid); err != nil {
+			return true, err
+		}
+	}
+	if kept {
 		k.enter(f)
-	default:
+	} else {
 		k.ledger.forget(cid)
 	}
 	return true, nil
