@@ -73,8 +73,11 @@ func (d *Dir) Check() Condition {
 	if !d.Look() {
 		return d.Condition()
 	}
-	h, was := d.current.Load(), d.Condition()
-	now := h.writable()
+	h, err := d.handle()
+	if err != nil {
+		return d.Condition()
+	}
+	was, now := d.Condition(), h.writable()
 	if was != Fine || d.blamed.Load() {
 		since := time.Since(time.Unix(0, d.triedAt.Load()))
 		if was != Fine && since >= 0 && since < trialEvery {

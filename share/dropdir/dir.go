@@ -213,10 +213,19 @@ func (d *Dir) take(ours func(mark string) bool, known string) (string, error) {
 }
 
 // lose notes that the folder is not there, and why: root is what is in its
-// place, err what came of reading its mark. d.looking is held.
+// place, err what came of reading its mark. What was held open of it is let go of,
+// or a stick that was pulled could not be used again. d.looking is held.
 func (d *Dir) lose(root *os.Root, err error) {
 	d.present.Store(false)
 	d.condition.Store(absent(root, err))
+	old := d.current.Load()
+	if old.root == nil {
+		return
+	}
+	d.current.Store(&handle{traits: old.traits, log: d.log})
+	old.close()
+	close(d.swapped)
+	d.swapped = make(chan struct{})
 }
 
 // Present reports whether the folder was there, and was ours, at the last
@@ -296,10 +305,11 @@ func (d *Dir) removeStale(h *handle) {
 
 // handle returns the folder at hand, or ErrAway.
 func (d *Dir) handle() (*handle, error) {
-	if !d.present.Load() {
+	h := d.current.Load()
+	if !d.present.Load() || h.root == nil {
 		return nil, ErrAway
 	}
-	return d.current.Load(), nil
+	return h, nil
 }
 
 // replaced is closed when another handle takes the present one's place.

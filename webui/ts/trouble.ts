@@ -16,7 +16,7 @@ export class Trouble {
     if (trouble === this.now) return;
     this.now = trouble;
     if (this.form) {
-      this.form.hidden = !!trouble;
+      must("drop").classList.toggle("shut", !!trouble);
       put(this.say, trouble ? t("drop." + trouble) : this.usual);
     } else if (trouble) {
       put(this.say, t("drop." + trouble));
