@@ -80,7 +80,7 @@ func spots(boxes []boxView) []spot {
 			far = append(far, b)
 		}
 	}
-	return append(ring(near, 95, 95, 0), ring(far, 148, 168, .5)...)
+	return append(ring(near, 95, 95, 0), ring(far, 148, 168, .3)...)
 }
 
 // ring places boxes on an ellipse around the middle, from its top on by the clock,
@@ -90,7 +90,7 @@ func ring(boxes []boxView, rx, ry, turn float64) []spot {
 	var out []spot
 	for i, b := range boxes {
 		sin, cos := math.Sincos(2 * math.Pi * (float64(i) + turn) / float64(len(boxes)))
-		one := spot{boxView: b, Label: shortLabel(b.Name), X: middle + int(math.Round(rx*sin)), Y: middle - 10 - int(math.Round(ry*cos))}
+		one := spot{boxView: b, Label: isolate + shortLabel(b.Name) + isolateEnd, X: middle + int(math.Round(rx*sin)), Y: middle - 10 - int(math.Round(ry*cos))}
 		one.LY = one.Y + below
 		out = append(out, one)
 	}

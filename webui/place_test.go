@@ -21,7 +21,7 @@ func TestBoxesAsPictureAndList(t *testing.T) {
 	)
 	s.SetBeyond(webui.Peer{ID: membox.Key(4), Name: "A name that is too long", Hops: 2, LastSeen: time.Now().Add(-time.Hour), Files: 7})
 	page := s.get(t, "/boxes").wants(t, 200, `<line class="map-reach"`, `<line class="map-beyond"`, "Le Phare", "in reach", "3 files · 4.2 GB",
-		"through other boxes", "1 h ago", "not in reach", "3 h ago", "A name tha…</text>", "A name that is too long</bdi>")
+		"through other boxes", "1 h ago", "not in reach", "3 h ago", "A name tha…\u2069</text>", "A name that is too long</bdi>")
 	page.lacks(t, `<line class="map-away"`, "<script>alert")
 	inlineFree(t, page.body)
 }
