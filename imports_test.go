@@ -61,6 +61,7 @@ var edges = []edge{
 	{"store", "github.com/dgraph-io/badger/v4", "the store on 64-bit machines, here only"},
 	{"store", "go.etcd.io/bbolt", "the store on 32-bit machines, here only"},
 	{"webui", "record", "CIDs, names"},
+	{"webui", "", "the licence, to be read on every box"},
 	{"webui", "github.com/gorilla/websocket", "live chat, here only"},
 	{"webui", "rsc.io/qr", "a page's address as a picture, to pass it on"},
 

@@ -53,6 +53,7 @@ type Config struct {
 	Port    int     // TCP port for other boxes, 0 for any
 	Profile Profile // zero for the one that suits this machine
 	Scrub   int64   // bytes a second that the scrub reads at most: 0 for the profile's, below 0 for none by itself
+	About   About   // what is said of the box on its page
 	Policy  Policy  // what is copied, and how much may be kept
 	// Logger hears what happens; nil discards. Addresses are taken out of all
 	// that it is told.
@@ -66,6 +67,7 @@ type Config struct {
 // after Run.
 type Node struct {
 	config Config
+	about  About
 	home   string      // part of the data folder for the mesh it is in
 	circle *circle.Key // nil in the open mesh
 	name   string
@@ -114,8 +116,12 @@ func Open(c Config) (n *Node, err error) {
 			return nil, err
 		}
 	}
+	about, err := c.About.clean()
+	if err != nil {
+		return nil, err
+	}
 	c.Profile.apply()
-	n = &Node{config: c, log: c.Logger, changed: newBroadcast()}
+	n = &Node{config: c, about: about, log: c.Logger, changed: newBroadcast()}
 	defer func() {
 		if err != nil {
 			n.close()
@@ -266,7 +272,7 @@ func (n *Node) wire() (err error) {
 	n.peers.up = func(k record.Key) { n.syncer.PeerUp(k); n.blobs.PeerUp(k) }
 	n.peers.down = func(k record.Key) { n.syncer.PeerDown(k); n.blobs.PeerDown(k); n.clock.gone(k) }
 	n.ui, err = webui.New(files{n}, rooms{n}, box{n}, webui.Options{
-		Hosts: n.ownHost, Logger: n.log, Now: n.clock.Now, MarkKey: n.key.derive("boucan visitors' marks"),
+		About: webui.About(n.about), Hosts: n.ownHost, Logger: n.log, Now: n.clock.Now, MarkKey: n.key.derive("boucan visitors' marks"),
 	})
 	if err != nil {
 		return fmt.Errorf("make the web page: %w", err)

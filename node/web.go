@@ -305,7 +305,10 @@ func (b box) Peers() []webui.Peer {
 	for _, m := range b.n.peers.list() {
 		p := webui.Peer{ID: m.key, Name: b.n.boxName(m.key), Connected: m.near, LastSeen: m.lastSeen}
 		if card, ok := b.n.records.Card(m.key); ok {
-			p.Files = int(min(card.Files, 1<<30))
+			p.Files, p.Bytes = int(min(card.Files, 1<<30)), int64(min(card.Bytes, 1<<60))
+		}
+		if m.near {
+			p.Hops = 1
 		}
 		out = append(out, p)
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"boucan/record"
+	"boucan/replica"
 	"boucan/share/dropdir"
 	"boucan/webui"
 )
@@ -64,4 +65,29 @@ func (c *catalogue) below(folder string, visit func(*row)) {
 		}
 		return true
 	})
+}
+
+func (b box) Beyond() []webui.Peer {
+	met := make(map[record.Key]bool)
+	for _, m := range b.n.peers.list() {
+		met[m.key] = true
+	}
+	met[b.n.key.Key()] = true
+	recs, err := b.n.records.Newest(record.KindCard, replica.Cursor{}, replica.MaxPage)
+	if err != nil {
+		b.n.log.Warn("the cards of other boxes cannot be read", "error", err)
+		return nil
+	}
+	var out []webui.Peer
+	for _, r := range recs {
+		card, err := r.Card()
+		if err != nil || met[r.Author] || len(out) == webui.MaxBeyond {
+			continue
+		}
+		met[r.Author] = true
+		p := webui.Peer{ID: r.Author, Name: b.n.boxName(r.Author), Hops: 2, Files: int(min(card.Files, 1<<30)), Bytes: int64(min(card.Bytes, 1<<60))}
+		_, p.LastSeen = b.n.lastSeen(r.Author, r.Created)
+		out = append(out, p)
+	}
+	return out
 }

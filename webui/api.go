@@ -89,6 +89,8 @@ type (
 		Connected bool   `json:"connected"`
 		LastSeen  string `json:"lastSeen,omitempty"`
 		Files     int    `json:"files"`
+		Bytes     int64  `json:"bytes"`
+		Hops      int    `json:"hops"` // 0 where it is not known
 	}
 	apiPeerList struct {
 		Peers []apiPeer `json:"peers"`
@@ -143,7 +145,7 @@ func (s *Server) apiBox(w http.ResponseWriter, r *http.Request) {
 func (s *Server) apiPeers(w http.ResponseWriter, r *http.Request) {
 	out := apiPeerList{Peers: []apiPeer{}}
 	for _, p := range s.box.Peers() {
-		one := apiPeer{ID: p.ID.String(), Name: boxLabel(BoxRef{ID: p.ID, Name: p.Name}), Connected: p.Connected, Files: p.Files}
+		one := apiPeer{ID: p.ID.String(), Name: boxLabel(BoxRef{ID: p.ID, Name: p.Name}), Connected: p.Connected, Files: p.Files, Bytes: p.Bytes, Hops: p.Hops}
 		if !p.LastSeen.IsZero() {
 			one.LastSeen = stamp(p.LastSeen)
 		}

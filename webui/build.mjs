@@ -9,4 +9,5 @@ const target = ["safari12", "chrome70", "firefox68"];
 const supported = { destructuring: true };
 const common = { bundle: true, minify: true, target, supported, charset: "utf8", legalComments: "none", logLevel: "warning" };
 await build({ ...common, entryPoints: ["ts/main.ts"], outfile: "static/app.js", format: "iife" });
+await build({ ...common, entryPoints: ["ts/place.ts"], outfile: "static/place.js", format: "iife" });
 await build({ ...common, entryPoints: ["css/app.css"], outfile: "static/app.css" });

@@ -209,6 +209,9 @@ type Box interface {
 	Self() Self
 	// Peers lists the boxes met, those in reach first.
 	Peers() []Peer
+	// Beyond lists boxes that were never met and are known through others, up to
+	// MaxBeyond of them. It may read the disk.
+	Beyond() []Peer
 	Usage() Usage
 	// Transfers lists what is being fetched from other boxes.
 	Transfers() []Transfer
@@ -246,6 +249,8 @@ type Peer struct {
 	Connected bool      // in reach now, if only through others
 	LastSeen  time.Time // zero where it is not known
 	Files     int       // how many it says it offers
+	Bytes     int64     // of these; 0 where it is not known
+	Hops      int       // 1 in reach, 2 known through others (two or more); 0 where it is not known
 }
 
 // Usage is how much is kept and how much more may be.

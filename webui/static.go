@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-//go:embed static/app.js static/app.css static/logo.svg static/icons.svg
+//go:embed static/app.js static/place.js static/app.css static/logo.svg static/icons.svg
 var staticFiles embed.FS
 
 // assets are the files of the page that are the same for all, each under a name

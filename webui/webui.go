@@ -66,6 +66,8 @@ type Options struct {
 	// MarkKey is the secret behind visitors' marks; nil means one that dies with the
 	// process.
 	MarkKey []byte
+	// About is what the box's operator says of it.
+	About About
 	// MaxUploads is how many drops may run at a time; 0 means 64.
 	MaxUploads int
 	// MaxLive is how many live connections are held; 0 means 2048.
@@ -82,6 +84,7 @@ type Server struct {
 	hosts  func(string) bool
 	logger *slog.Logger
 	now    func() time.Time
+	about  About
 
 	languages *languages
 	assets    *assets
@@ -102,7 +105,7 @@ type Server struct {
 func New(files Files, rooms Rooms, box Box, o Options) (*Server, error) {
 	s := &Server{
 		files: files, rooms: rooms, box: box,
-		hosts: o.Hosts, logger: o.Logger, now: o.Now,
+		hosts: o.Hosts, logger: o.Logger, now: o.Now, about: o.About,
 		visitors: newVisitorKeys(), fragments: newFragments(),
 		uploads: make(chan struct{}, or(o.MaxUploads, 64)), doors: make(chan struct{}, maxIPFS),
 		zips: make(chan struct{}, maxZips),
@@ -168,6 +171,11 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /room/{room}", s.roomPage)
 	mux.HandleFunc("POST /chat/{room}", s.chatForm)
 	mux.HandleFunc("GET /f/{cid}/{name}", s.download)
+	mux.HandleFunc("GET /boxes", s.boxesPage)
+	mux.HandleFunc("GET /about", s.aboutPage)
+	mux.HandleFunc("GET /source", s.source)
+	mux.HandleFunc("GET /licence", s.licence)
+	mux.HandleFunc("GET /poster", s.posterPage)
 	mux.HandleFunc("GET /zip", s.zipDownload)
 	mux.HandleFunc("GET /file/{cid}", s.filePage)
 	mux.HandleFunc("GET /folder/{folder...}", s.folderPage)

@@ -50,6 +50,7 @@ type globals struct {
 	Verbose bool   `short:"v" help:"Log what happens in detail." env:"BOUCAN_VERBOSE"`
 
 	policyFlags
+	aboutFlags
 }
 
 // cli is the whole command line; kong reads the tags.

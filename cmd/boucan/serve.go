@@ -37,7 +37,7 @@ func (c *serveCmd) Run(s *session) error {
 	signal.Ignore(syscall.SIGPIPE)
 	defer profileCPU()()
 	config := node.Config{Data: dir, HTTP: s.HTTP, Name: s.Name, Port: int(s.Port), Profile: profile, Scrub: int64(s.Scrub), Logger: s.logger()}
-	config.Policy = policy
+	config.Policy, config.About = policy, s.about()
 	for {
 		n, err := node.Open(config)
 		if err != nil {

@@ -11,6 +11,7 @@ import { launch, run } from "./harness.mjs";
 import "./flows.mjs";
 import "./plain.mjs";
 import "./looks.mjs";
+import "./place.mjs";
 
 const browser = await launch();
 const failed = await run(browser);

@@ -14,6 +14,7 @@ export async function refreshNear(): Promise<void> {
   part(near, "summary .dot").className = connected ? "dot on" : "dot";
   const list = must("near-list");
   const now = Date.now();
+  const last = list.lastElementChild; // the link to all of them
   list.textContent = "";
   for (const p of peers) {
     const li = make("li", "");
@@ -26,4 +27,5 @@ export async function refreshNear(): Promise<void> {
     li.appendChild(note);
     list.appendChild(li);
   }
+  if (last) list.appendChild(last);
 }

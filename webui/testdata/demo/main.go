@@ -48,7 +48,7 @@ func serve(ctx context.Context, addr string, empty bool) error {
 			return err
 		}
 	}
-	ui, err := webui.New(box, box, box, webui.Options{Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	ui, err := webui.New(box, box, box, webui.Options{About: about, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		return err
 	}
@@ -70,12 +70,21 @@ func serve(ctx context.Context, addr string, empty bool) error {
 	return <-done
 }
 
+var about = webui.About{
+	Keeper: "The neighbours of Quai 12. Come by on Tuesdays.", WiFi: "Le Radeau; free",
+	Rules: "Be kind.\nNothing that hurts somebody else.\nMusic and maps are welcome.",
+}
+
 func fill(box *membox.Box) error {
 	phare, peniche := membox.Key(2), membox.Key(3)
 	box.SetPeers(
-		webui.Peer{ID: phare, Name: "Le Phare", Connected: true, LastSeen: time.Now(), Files: 212},
-		webui.Peer{ID: peniche, Name: "La Péniche", Connected: true, LastSeen: time.Now(), Files: 31},
+		webui.Peer{ID: phare, Name: "Le Phare", Connected: true, LastSeen: time.Now(), Files: 212, Bytes: 41e9, Hops: 1},
+		webui.Peer{ID: peniche, Name: "La Péniche", Connected: true, LastSeen: time.Now(), Files: 31, Bytes: 3e9, Hops: 1},
 		webui.Peer{ID: membox.Key(4), Name: "مكتبة الحي", LastSeen: time.Now().Add(-3 * time.Hour), Files: 7},
+	)
+	box.SetBeyond(
+		webui.Peer{ID: membox.Key(5), Name: "Bibliothèque du canal", Hops: 2, LastSeen: time.Now().Add(-26 * time.Hour), Files: 4021, Bytes: 380e9},
+		webui.Peer{ID: membox.Key(6), Name: "North gate", Hops: 2, LastSeen: time.Now().Add(-2 * time.Hour), Files: 3},
 	)
 	now := time.Now()
 	for i, name := range []string{

@@ -35,6 +35,7 @@ type Box struct {
 	self      webui.Self
 	usage     webui.Usage
 	peers     []webui.Peer
+	beyond    []webui.Peer
 	files     []webui.File // newest first
 	messages  []webui.Message
 	listeners map[int]*listener
@@ -543,6 +544,19 @@ func (b *Box) Peers() []webui.Peer {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.peers)
+}
+
+// SetBeyond sets the boxes known through others.
+func (b *Box) SetBeyond(p ...webui.Peer) {
+	b.with(func() { b.beyond = p })
+	b.tell(webui.BoxChanged)
+}
+
+// Beyond implements webui.Box.
+func (b *Box) Beyond() []webui.Peer {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.beyond)
 }
 
 // Usage implements webui.Box.
