@@ -86,6 +86,7 @@ var testEdges = []edge{
 	{"node", "replica/testdata/memlog", "many nodes under virtual time, where no disk is"},
 	{"replica", "replica/testdata/memlog", "the store's twin in memory, whose writes can fail"},
 	{"replica", "store", "records are tried on the real store"},
+	{"share", "golang.org/x/sys", "a lab's sticks are mounted, pulled and cut"},
 	{"share", "store", "the index is tried on the real store"},
 	{"webui", "webui/testdata/membox", "a box in memory, which the browser tests use too"},
 }
