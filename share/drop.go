@@ -56,7 +56,7 @@ func (b *Blobs) drop(ctx context.Context, a *dropdir.Aside, name string, r io.Re
 		return Dropped{}, err
 	}
 	d := Dropped{Name: name}
-	d.File, d.Already, err = b.keep(a, m, name, "")
+	d.File, d.Already, err = b.keep(a, m, name, "", nil)
 	if err == nil && !d.Already {
 		d.Name = d.File.Name()
 	}
@@ -64,14 +64,27 @@ func (b *Blobs) drop(ctx context.Context, a *dropdir.Aside, name string, r io.Re
 }
 
 // keep gives a file that is durable aside its place and makes it known, unless
-// the same bytes were stored meanwhile.
-func (b *Blobs) keep(a *dropdir.Aside, m Manifest, name, tag string) (f File, already bool, err error) {
+// the same bytes were stored meanwhile. also, if there is one, adds a pair of the
+// caller's to what is written with it.
+func (b *Blobs) keep(a *dropdir.Aside, m Manifest, name, tag string, also func(g *group, already bool)) (f File, already bool, err error) {
 	const tries = 3 // against the last file of the same bytes being removed at the same time
 	for range tries {
 		if err = b.saveManifest(m); err != nil {
 			return File{}, false, err
 		}
-		err = b.commit(b.keeping(a, m, name, tag, &f, &already))
+		c := b.keeping(a, m, name, tag, &f, &already)
+		if also != nil {
+			keep := c.apply
+			c.pairs, c.bytes = c.pairs+1, c.bytes+MaxUploadNote+1024
+			c.apply = func(g *group) error {
+				err := keep(g)
+				if err == nil {
+					also(g, already)
+				}
+				return err
+			}
+		}
+		err = b.commit(c)
 		if !errors.Is(err, errNoManifest) {
 			break
 		}

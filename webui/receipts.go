@@ -82,6 +82,7 @@ type droppedView struct {
 
 type outcomeView struct {
 	Name, State, Why string // State is saved, already or refused
+	Stays            string // for how long
 	Undo             string // link to the page that takes it back
 	File             *fileView
 }
@@ -103,6 +104,9 @@ func (s *Server) dropped(w http.ResponseWriter, r *http.Request) {
 			one.Why = lang.problem(problem{code: o.problem}, v.now)
 		} else {
 			v.Saved++
+			if days := daysLeft(o.file, v.now); days > 0 {
+				one.Stays = lang.N("js.drop.stays", days)
+			}
 			f := v.file(o.file)
 			one.File = &f
 			if o.undo != "" {

@@ -10,7 +10,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -39,6 +38,7 @@ type Box struct {
 	messages  []webui.Message
 	listeners map[int]*listener
 	next      int
+	uploads   map[webui.UploadID]*upload
 	once      map[string]webui.Message
 	fail      error // what the next calls fail with
 	far       func(record.CID) (webui.Content, error)
@@ -62,7 +62,7 @@ type event struct {
 
 // New makes an empty box over a folder.
 func New(dir string) *Box {
-	b := &Box{dir: dir, listeners: make(map[int]*listener), once: make(map[string]webui.Message), undos: make(map[record.UndoCode]record.ID)}
+	b := &Box{dir: dir, listeners: make(map[int]*listener), once: make(map[string]webui.Message), undos: make(map[record.UndoCode]record.ID), uploads: make(map[webui.UploadID]*upload)}
 	b.self = webui.Self{ID: Key(1), Name: "Le Radeau", URL: "http://100.64.0.1/", Software: "boucan 0.2"}
 	b.usage = webui.Usage{Room: 63 << 30, Total: 128 << 30}
 	return b
@@ -206,7 +206,8 @@ func (b *Box) Drop(ctx context.Context, name string, r io.Reader, o webui.DropOp
 		return webui.Dropped{}, err
 	}
 	file := webui.File{
-		ID: ID(), CID: cid, Name: name, Size: n, MediaType: o.MediaType, Added: time.Now(), Here: true,
+		ID: ID(), CID: cid, Name: name, Size: n, MediaType: o.MediaType, Description: o.Description, Here: true,
+		Added: time.Now(), Expires: time.Now().Add(cmp.Or(o.Life, 90*24*time.Hour)),
 		From: webui.BoxRef{ID: b.self.ID, Name: b.self.Name, Self: true},
 	}
 	b.Add(file)
@@ -572,6 +573,3 @@ func (b *Box) Transfers() []webui.Transfer {
 func CID(n uint64) record.CID {
 	return record.NewCID(record.CodecRaw, sha256.Sum256(binary.BigEndian.AppendUint64(nil, n)))
 }
-
-// ErrBroken is an error that no visitor caused.
-var ErrBroken = errors.New("the disk made a strange noise")
