@@ -321,7 +321,7 @@ type senders struct {
 }
 
 type sender struct {
-	stop  func() // may be called more than once, from any goroutine
+	stop  func() // may be called more than once, from any goroutine; does not block
 	ended chan struct{}
 }
 
@@ -352,11 +352,13 @@ func (c *senders) begin(ctx context.Context, id UploadID, stop func()) (end func
 func (c *senders) interrupt(ctx context.Context, id UploadID) error {
 	c.mu.Lock()
 	other := c.now[id]
+	if other != nil {
+		other.stop() // not later: its connection may carry another request then
+	}
 	c.mu.Unlock()
 	if other == nil {
 		return nil
 	}
-	other.stop()
 	select {
 	case <-other.ended:
 		return nil
