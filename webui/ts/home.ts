@@ -21,7 +21,7 @@ export class Home {
     const queue: Queue = new Queue(
       () => {
         view.changed();
-        memory.changed();
+        memory.changed(queue.items);
       },
       () => {
         // One look at the list for many small files.

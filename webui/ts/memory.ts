@@ -30,9 +30,9 @@ export class Memory {
     this.changed();
   }
 
-  /** Looks whether there is something else to show. */
-  changed(): void {
-    const open = kept.unfinished().filter((u) => this.before.has(u.url));
+  /** Looks whether there is something else to show. What is in the queue is shown there. */
+  changed(queued: { url: string }[] = []): void {
+    const open = kept.unfinished().filter((u) => this.before.has(u.url) && !queued.some((i) => i.url === u.url));
     const mine = kept.mine();
     const now = JSON.stringify([open, open.map((u) => this.before.get(u.url)), mine]);
     if (now === this.drawn) return;
