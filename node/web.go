@@ -112,6 +112,9 @@ func (f files) Drop(ctx context.Context, name string, r io.Reader, o webui.DropO
 	if note.MediaType == "" {
 		note.MediaType = record.CleanLine(o.MediaType, record.MaxMediaType)
 	}
+	if o.KeepMetadata {
+		note.Cleaned = record.CleanedKept
+	}
 	d, err := f.n.library.drop(ctx, name, r, note, o.Secret)
 	if err != nil {
 		return webui.Dropped{}, webError(err)
@@ -120,7 +123,13 @@ func (f files) Drop(ctx context.Context, name string, r io.Reader, o webui.DropO
 	if !ok {
 		return webui.Dropped{}, errWithdrawn
 	}
-	return webui.Dropped{File: f.n.webFile(&listed, nil), Already: d.Already, Undo: d.undo}, nil
+	cleaned := d.Cleaned
+	if o.KeepMetadata {
+		cleaned = record.CleanedKept
+	}
+	return webui.Dropped{
+		File: f.n.webFile(&listed, nil), Already: d.Already, Undo: d.undo, Cleaned: cleaned, Location: d.Location,
+	}, nil
 }
 
 func (f files) Undoable(_ context.Context, code record.UndoCode) (string, error) {

@@ -99,6 +99,13 @@ type Dropped struct {
 	File           // the file that holds the bytes
 	Name    string // for the record: valid by record.CheckName and, unless Already, unique here
 	Already bool   // the bytes were here before; nothing was stored
+	Cleaning
+}
+
+// Cleaning is what became of what identified in a file before its bytes were named.
+type Cleaning struct {
+	Cleaned  record.Cleaned
+	Location bool // a position was among what was removed, as far as can be told
 }
 
 // Wanted is a blob to be fetched.

@@ -49,11 +49,13 @@ type (
 		File    apiFileJSON `json:"file"`
 		Already bool        `json:"already"`
 		Undo    string      `json:"undo"`
+		Cleaned string      `json:"cleaned,omitempty"` // location, removed, nothing, cannot, kept
 	}
 	apiOutcome struct {
 		Name    string `json:"name"`
 		State   string `json:"state"` // saved, already, refused
 		CID     string `json:"cid,omitempty"`
+		Cleaned string `json:"cleaned,omitempty"`
 		Undo    string `json:"undo,omitempty"`
 		Problem string `json:"problem,omitempty"`
 	}
@@ -187,7 +189,7 @@ func apiOutcomes(outcomes []outcome) apiResults {
 	for _, o := range outcomes {
 		one := apiOutcome{Name: o.name, State: o.state(), Problem: o.problem}
 		if o.problem == "" {
-			one.CID, one.Undo = o.file.CID.String(), o.undo
+			one.CID, one.Undo, one.Cleaned = o.file.CID.String(), o.undo, o.cleaned
 		}
 		out.Results = append(out.Results, one)
 	}

@@ -83,6 +83,7 @@ type droppedView struct {
 type outcomeView struct {
 	Name, State, Why string // State is saved, already or refused
 	Undo             string // link to the page that takes it back
+	Cleaned          string // what became of what identified, in words
 	File             *fileView
 }
 
@@ -105,6 +106,9 @@ func (s *Server) dropped(w http.ResponseWriter, r *http.Request) {
 			v.Saved++
 			f := v.file(o.file)
 			one.File = &f
+			if o.cleaned != "" && o.cleaned != "nothing" {
+				one.Cleaned = v.T("js.clean." + o.cleaned)
+			}
 			if o.undo != "" {
 				one.Undo, v.Undoable = v.Link("/undo/"+o.undo), true
 			}

@@ -35,8 +35,35 @@ type outcome struct {
 	file    File   // where it was saved or here already
 	already bool
 	undo    string // undo code, where it was saved
+	cleaned string // a word of cleanedWord, where it was saved
 	problem string // a code, where it was refused
 }
+
+// keepMetadata is the name of the form field, and of the query's, by which a
+// visitor has a file stored as it is, with what identifies in it. In a form it
+// stands before the files: they are taken in as they come.
+const keepMetadata = "keep-metadata"
+
+// cleanedWord is what became of what identified in a file, in one word of the
+// API; empty where there is nothing to say.
+func cleanedWord(d Dropped) string {
+	switch {
+	case d.Cleaned == record.CleanedDone && d.Location:
+		return "location"
+	case d.Cleaned == record.CleanedDone:
+		return "removed"
+	case d.Cleaned == record.CleanedNothing:
+		return "nothing"
+	case d.Cleaned == record.CleanedCannot:
+		return "cannot"
+	case d.Cleaned == record.CleanedKept:
+		return "kept"
+	}
+	return ""
+}
+
+// chosen reports whether a box of a form is ticked, by what it sends.
+func chosen(value string) bool { return value != "" && value != "0" && value != "false" }
 
 // dropForm answers POST /: a form with files, as a browser without JavaScript or
 // curl -F sends it. Each file is kept as it streams by; nothing is written aside.
@@ -82,6 +109,7 @@ func (s *Server) dropParts(r *http.Request, body *pacedBody) ([]outcome, error) 
 	if err != nil {
 		return nil, errMalformed
 	}
+	keep := chosen(r.URL.Query().Get(keepMetadata))
 	var outcomes []outcome
 	for range MaxFormParts {
 		part, err := form.NextRawPart()
@@ -93,15 +121,19 @@ func (s *Server) dropParts(r *http.Request, body *pacedBody) ([]outcome, error) 
 		}
 		name, isFile := partName(part)
 		if !isFile {
-			if _, err := io.CopyN(io.Discard, part, maxField); err != nil && err != io.EOF {
+			value, err := io.ReadAll(io.LimitReader(part, maxField))
+			if err != nil {
 				return outcomes, formError(err)
+			}
+			if part.FormName() == keepMetadata {
+				keep = chosen(string(value))
 			}
 			continue
 		}
 		if len(outcomes) == MaxFilesPerForm {
 			return outcomes, errTooMany
 		}
-		o, ok, err := s.dropPart(r.Context(), name, part, body)
+		o, ok, err := s.dropPart(r.Context(), name, part, body, keep)
 		if ok {
 			outcomes = append(outcomes, o)
 		}
@@ -115,7 +147,7 @@ func (s *Server) dropParts(r *http.Request, body *pacedBody) ([]outcome, error) 
 // dropPart keeps one file. ok is false for the empty part that a browser sends
 // where nobody chose a file. An error is one of the connection: no file can
 // follow.
-func (s *Server) dropPart(ctx context.Context, name string, part *multipart.Part, body *pacedBody) (o outcome, ok bool, err error) {
+func (s *Server) dropPart(ctx context.Context, name string, part *multipart.Part, body *pacedBody, keep bool) (o outcome, ok bool, err error) {
 	content := io.Reader(part)
 	if name == "" {
 		var first [1]byte
@@ -127,10 +159,12 @@ func (s *Server) dropPart(ctx context.Context, name string, part *multipart.Part
 	}
 	o.name = record.CleanName(name)
 	body.wanted(true)
-	d, err := s.files.Drop(ctx, o.name, content, DropOptions{Size: -1, MediaType: mediaType(part.Header.Get("Content-Type"))})
+	d, err := s.files.Drop(ctx, o.name, content, DropOptions{
+		Size: -1, MediaType: mediaType(part.Header.Get("Content-Type")), KeepMetadata: keep,
+	})
 	body.wanted(false)
 	if err == nil {
-		o.file, o.already, o.undo = d.File, d.Already, d.Undo
+		o.file, o.already, o.undo, o.cleaned = d.File, d.Already, d.Undo, cleanedWord(d)
 		return o, true, nil
 	}
 	if body.failed != nil {
@@ -153,7 +187,8 @@ func (s *Server) dropProblem(ctx context.Context, err error) string {
 }
 
 // apiDrop answers POST /api/v1/files?name=: the body is the file itself. The
-// client may choose the undo secret: &secret=.
+// client may choose the undo secret, &secret=, and to keep what identifies,
+// &keep-metadata=1.
 func (s *Server) apiDrop(w http.ResponseWriter, r *http.Request) {
 	name := r.URL.Query().Get("name")
 	if name == "" || len(name) > longestName {
@@ -161,6 +196,7 @@ func (s *Server) apiDrop(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	o := DropOptions{Size: r.ContentLength, MediaType: mediaType(r.Header.Get("Content-Type"))}
+	o.KeepMetadata = chosen(r.URL.Query().Get(keepMetadata))
 	if text := r.URL.Query().Get("secret"); text != "" {
 		secret, err := record.ParseSecret(text)
 		if err != nil {
@@ -190,7 +226,7 @@ func (s *Server) apiDrop(w http.ResponseWriter, r *http.Request) {
 	if d.Already {
 		status = http.StatusOK
 	}
-	s.writeJSON(w, r, status, apiDropped{File: s.apiFile(d.File), Already: d.Already, Undo: d.Undo})
+	s.writeJSON(w, r, status, apiDropped{File: s.apiFile(d.File), Already: d.Already, Undo: d.Undo, Cleaned: cleanedWord(d)})
 }
 
 // beginUpload takes a place among those who drop; endUpload gives it back.

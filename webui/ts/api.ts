@@ -68,6 +68,7 @@ export interface Dropped {
   file: SharedFile;
   already: boolean;
   undo: string; // takes it back, see /undo/
+  cleaned?: "location" | "removed" | "nothing" | "cannot" | "kept";
 }
 
 /** What the server said no with; code "link" where it could not be reached. */

@@ -19,6 +19,8 @@ export interface Item {
   xhr: XMLHttpRequest | null;
   readonly secret: string; // names the attempt: trying again after a lost answer adds nothing
   undo: string; // the page that takes it back, where it is done
+  cleaned: string; // a key below "clean.", where it is done and there is something to say
+  readonly keep: boolean; // what identifies in it is to be kept
 }
 
 /** Files up to this many bytes count as small and go several at a time. */
@@ -57,10 +59,12 @@ export class Queue {
       // Unreachable: they wait in the queue and the server decides.
     }
     for (const item of this.items) if (active(item) || item.state === "waiting") room -= item.file.size - item.sent;
+    const box = document.getElementById("keep-metadata") as HTMLInputElement | null;
+    const keep = box !== null && box.checked;
     for (const p of picked) {
       const item: Item = {
         id: ++this.count, file: p.file, name: p.name, state: "waiting", sent: 0, note: "", resume: 0, tries: 0, moved: 0, xhr: null,
-        secret: newSecret(), undo: "",
+        secret: newSecret(), undo: "", cleaned: "", keep,
       };
       if (p.file.size > this.maxFile) fail(item, "too_large");
       else if (trouble) fail(item, trouble);
@@ -121,7 +125,7 @@ export class Queue {
     item.sent = 0;
     item.tries++;
     item.moved = Date.now();
-    xhr.open("POST", "/api/v1/files?name=" + encodeURIComponent(item.name) + (item.secret ? "&secret=" + item.secret : ""));
+    xhr.open("POST", "/api/v1/files?name=" + encodeURIComponent(item.name) + (item.secret ? "&secret=" + item.secret : "") + (item.keep ? "&keep-metadata=1" : ""));
     xhr.setRequestHeader("Content-Type", item.file.type || "application/octet-stream");
     xhr.upload.onprogress = (e) => {
       if (item.xhr !== xhr) return;
@@ -146,7 +150,7 @@ export class Queue {
       item.state = "done";
       item.sent = item.file.size;
       item.note = xhr.status === 200 ? "already" : "saved";
-      item.undo = undoOf(xhr.responseText);
+      this.read(item, xhr.responseText);
       this.landed();
       this.pump();
       return;
@@ -157,6 +161,17 @@ export class Queue {
     else {
       fail(item, ["full", "too_large", "away", "other_storage", "read_only", "failing", "blocked"].indexOf(refusal.code) >= 0 ? refusal.code : "internal");
       this.pump();
+    }
+  }
+
+  /** Takes from the answer how the drop is taken back, and what was removed from it. */
+  private read(item: Item, answer: string): void {
+    try {
+      const dropped = JSON.parse(answer) as api.Dropped;
+      item.undo = dropped.undo ? "/undo/" + encodeURIComponent(dropped.undo) : "";
+      item.cleaned = dropped.cleaned && dropped.cleaned !== "nothing" ? dropped.cleaned : "";
+    } catch (_) {
+      // It is saved all the same.
     }
   }
 
@@ -233,14 +248,4 @@ function newSecret(): string {
     held &= 31;
   }
   return text + letters.charAt((held << (5 - bits)) & 31);
-}
-
-/** The address of the page that takes a drop back, empty where the answer has none. */
-function undoOf(answer: string): string {
-  try {
-    const code = (JSON.parse(answer) as api.Dropped).undo;
-    return code ? "/undo/" + encodeURIComponent(code) : "";
-  } catch (_) {
-    return "";
-  }
 }

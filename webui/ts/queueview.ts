@@ -158,7 +158,7 @@ function note(item: Item, now: number): string {
     case "pausing":
       return t("queue.again", { n: Math.max(1, Math.ceil((item.resume - now) / 1000)) });
     default:
-      return t("drop." + item.note) + (item.state === "done" ? " " + size(item.file.size) : "");
+      return t("drop." + item.note) + (item.state === "done" ? " " + size(item.file.size) : "") + (item.cleaned ? " · " + t("clean." + item.cleaned) : "");
   }
 }
 
