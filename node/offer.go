@@ -27,12 +27,15 @@ type terms struct {
 
 // drop takes in one file and offers it. On return both the bytes and the record
 // are durable. note is what the record says beside name and bytes; by fromFolder
-// it tells an operator's file from a visitor's. The errors are those of
+// it tells an operator's file from a visitor's, which is cleaned of what identifies
+// unless note says that it is to be kept. The errors are those of
 // share.Blobs.Drop and replica.Set.Publish, and errWithdrawn.
 func (l *library) drop(ctx context.Context, name string, r io.Reader, note record.File, t terms) (dropped, error) {
 	if l.records.Blocked(record.File{Name: record.CleanName(name)}) {
 		return dropped{}, replica.ErrBlocked // before its bytes have come
 	}
+	// What an operator shares stays as it is, as what lies in the folder does.
+	clean := !fromFolder(note) && note.Cleaned == record.CleanedUnknown
 	n := l.drops.begin()
 	defer l.drops.end(n)
 	if !fromFolder(note) {
@@ -43,9 +46,16 @@ func (l *library) drop(ctx context.Context, name string, r io.Reader, note recor
 		defer p.end()
 		r = p
 	}
-	d, err := l.blobs.Drop(ctx, name, r)
+	take := l.blobs.Drop
+	if clean {
+		take = l.blobs.DropClean
+	}
+	d, err := take(ctx, name, r)
 	if err != nil {
 		return dropped{}, err
+	}
+	if clean {
+		note.Cleaned = d.Cleaned
 	}
 	return l.land(ctx, n, d, note, t)
 }

@@ -35,7 +35,7 @@ func (f files) AppendUpload(ctx context.Context, id webui.UploadID, offset int64
 func (f files) FinishUpload(ctx context.Context, id webui.UploadID, name string, o webui.DropOptions) (webui.Dropped, error) {
 	note, terms := wishes(name, o)
 	d, err := f.n.library.finish(ctx, share.UploadID(id), name, note, terms)
-	return f.dropped(d, err)
+	return f.dropped(d, o, err)
 }
 
 func (f files) EndUpload(ctx context.Context, id webui.UploadID) error {
@@ -70,9 +70,13 @@ func (l *library) finish(ctx context.Context, id share.UploadID, name string, no
 	}
 	l.ledger.carry(u.Size) // from the upload's bytes to the drop's
 	defer l.ledger.end(u.Size, u.Size)
-	d, err := l.blobs.FinishUpload(ctx, id, name)
+	clean := note.Cleaned == record.CleanedUnknown
+	d, err := l.blobs.FinishUpload(ctx, id, name, clean)
 	if err != nil {
 		return dropped{}, err
+	}
+	if clean {
+		note.Cleaned = d.Cleaned
 	}
 	return l.land(ctx, n, d, note, t)
 }

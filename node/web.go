@@ -104,7 +104,7 @@ func (f files) Drop(ctx context.Context, name string, r io.Reader, o webui.DropO
 	}
 	note, terms := wishes(name, o)
 	d, err := f.n.library.drop(ctx, name, r, note, terms)
-	return f.dropped(d, err)
+	return f.dropped(d, o, err)
 }
 
 // refuses says why a drop cannot be, before its bytes have come.
@@ -129,10 +129,13 @@ func wishes(name string, o webui.DropOptions) (record.File, terms) {
 	if note.MediaType == "" {
 		note.MediaType = record.CleanLine(o.MediaType, record.MaxMediaType)
 	}
+	if o.KeepMetadata {
+		note.Cleaned = record.CleanedKept
+	}
 	return note, terms{secret: o.Secret, life: o.Life}
 }
 
-func (f files) dropped(d dropped, err error) (webui.Dropped, error) {
+func (f files) dropped(d dropped, o webui.DropOptions, err error) (webui.Dropped, error) {
 	if err != nil {
 		return webui.Dropped{}, webError(err)
 	}
@@ -140,7 +143,13 @@ func (f files) dropped(d dropped, err error) (webui.Dropped, error) {
 	if !ok {
 		return webui.Dropped{}, errWithdrawn
 	}
-	return webui.Dropped{File: f.n.webFile(&listed, nil), Already: d.Already, Undo: d.undo}, nil
+	cleaned := d.Cleaned
+	if o.KeepMetadata {
+		cleaned = record.CleanedKept
+	}
+	return webui.Dropped{
+		File: f.n.webFile(&listed, nil), Already: d.Already, Undo: d.undo, Cleaned: cleaned, Location: d.Location,
+	}, nil
 }
 
 func (f files) Undoable(_ context.Context, code record.UndoCode) (string, error) {

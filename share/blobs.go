@@ -100,6 +100,13 @@ type Dropped struct {
 	Name    string // for the record: valid by record.CheckName and, unless Already, unique here
 	Already bool   // the bytes were here before; nothing was stored
 	Again   bool   // it was finished before, and is only told of again; of uploads only
+	Cleaning
+}
+
+// Cleaning is what became of what identified in a file before its bytes were named.
+type Cleaning struct {
+	Cleaned  record.Cleaned
+	Location bool // a position was among what was removed, as far as can be told
 }
 
 // Wanted is a blob to be fetched.

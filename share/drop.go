@@ -21,6 +21,10 @@ import (
 // ErrReadOnly or ErrFailing where its disk takes nothing, and with r's own error; then nothing stays. Each call takes 32 KiB of memory, and
 // large drops share a few chunks' buffers.
 func (b *Blobs) Drop(ctx context.Context, name string, r io.Reader) (Dropped, error) {
+	return b.dropAs(ctx, name, r, false)
+}
+
+func (b *Blobs) dropAs(ctx context.Context, name string, r io.Reader, cleaned bool) (Dropped, error) {
 	name = record.CleanName(name)
 	if err := b.writable(); err != nil {
 		return Dropped{}, fmt.Errorf("drop: %w", err)
@@ -29,7 +33,7 @@ func (b *Blobs) Drop(ctx context.Context, name string, r io.Reader) (Dropped, er
 	if err != nil {
 		return Dropped{}, fmt.Errorf("drop: %w", err)
 	}
-	d, err := b.drop(ctx, a, name, r)
+	d, err := b.drop(ctx, a, name, r, cleaned)
 	// Where there is an error already, it is the one that counts; the next
 	// start removes what could not be removed now.
 	if discarded := a.Discard(); err == nil && discarded != nil {
@@ -42,20 +46,26 @@ func (b *Blobs) Drop(ctx context.Context, name string, r io.Reader) (Dropped, er
 	return d, nil
 }
 
-func (b *Blobs) drop(ctx context.Context, a *dropdir.Aside, name string, r io.Reader) (Dropped, error) {
+func (b *Blobs) drop(ctx context.Context, a *dropdir.Aside, name string, r io.Reader, cleaned bool) (Dropped, error) {
 	m, err := b.receive(ctx, a, r)
 	if err != nil {
 		return Dropped{}, err
 	}
+	var what Cleaning
+	if cleaned {
+		if m, what, err = b.clean(ctx, a, m); err != nil {
+			return Dropped{}, err
+		}
+	}
 	if f, ok, err := b.intact(m.CID); err != nil {
 		return Dropped{}, err
 	} else if ok {
-		return Dropped{File: f, Name: name, Already: true}, nil
+		return Dropped{File: f, Name: name, Already: true, Cleaning: what}, nil
 	}
 	if err := a.Sync(); err != nil {
 		return Dropped{}, err
 	}
-	d := Dropped{Name: name}
+	d := Dropped{Name: name, Cleaning: what}
 	d.File, d.Already, err = b.keep(a, m, name, "", nil)
 	if err == nil && !d.Already {
 		d.Name = d.File.Name()

@@ -76,9 +76,10 @@ type upload struct {
 	boot    string  // of the system that wrote the rest
 	hash    *Hasher // of what is kept; nil where it must be read first
 
-	done    record.CID // what it has become; zero before
-	already bool       // it had been here before
-	gone    bool       // it was ended
+	done     record.CID // what it has become; zero before
+	already  bool       // it had been here before
+	cleaning Cleaning
+	gone     bool // it was ended
 
 	ends time.Time // under uploads.mu: when it is forgotten, by the system's clock
 }
@@ -217,10 +218,10 @@ func (b *Blobs) markUpload(a *dropdir.Aside, u *upload) error {
 }
 
 // FinishUpload makes a drop of an upload that has come whole, under a name like
-// name, as Drop does. It may be asked again; Again is then set. The bytes do not
+// name, as Drop does, or DropClean where clean is set. It may be asked again; Again is then set. The bytes do not
 // count as an upload's from then on. It fails with ErrNoUpload, ErrOffset where
 // bytes are missing, and as Drop does.
-func (b *Blobs) FinishUpload(ctx context.Context, id UploadID, name string) (Dropped, error) {
+func (b *Blobs) FinishUpload(ctx context.Context, id UploadID, name string, clean bool) (Dropped, error) {
 	u, err := b.takeUpload(ctx, id)
 	if err != nil {
 		return Dropped{}, err
@@ -232,18 +233,18 @@ func (b *Blobs) FinishUpload(ctx context.Context, id UploadID, name string) (Dro
 	case u.offset != u.size:
 		return Dropped{}, ErrOffset
 	}
-	d, err := b.finish(ctx, u, record.CleanName(name))
+	d, err := b.finish(ctx, u, record.CleanName(name), clean)
 	if err != nil {
 		u.hash = nil // it gives its manifest once
 		return Dropped{}, fmt.Errorf("finish upload: %w", err)
 	}
 	b.countUpload(u, 0)
-	u.done, u.already, u.hash = d.CID, d.Already, nil
+	u.done, u.already, u.cleaning, u.hash = d.CID, d.Already, d.Cleaning, nil
 	b.touchUpload(u)
 	return d, nil
 }
 
-func (b *Blobs) finish(ctx context.Context, u *upload, name string) (Dropped, error) {
+func (b *Blobs) finish(ctx context.Context, u *upload, name string, clean bool) (Dropped, error) {
 	a, err := b.dir.Partial(u.id.file())
 	if err != nil {
 		return Dropped{}, err
@@ -265,12 +266,23 @@ func (b *Blobs) finish(ctx context.Context, u *upload, name string) (Dropped, er
 		}
 	}
 	m := u.hash.Manifest()
+	var what Cleaning
+	if clean {
+		if m, what, err = b.cleanUpload(ctx, a, u, m); err != nil {
+			return Dropped{}, err
+		}
+		defer func() {
+			if !kept { // what lies there is not what was sent any more
+				b.restartUpload(a, u)
+			}
+		}()
+	}
 	if err := a.Sync(); err != nil {
 		return Dropped{}, err
 	}
-	d := Dropped{Name: name}
+	d := Dropped{Name: name, Cleaning: what}
 	d.File, d.Already, err = b.keep(a, m, name, "", func(g *group, already bool) {
-		g.put(u.id.key(), encodeUpload(&upload{size: u.size, marked: u.size, note: u.note, done: m.CID, already: already}, b.o.Now()))
+		g.put(u.id.key(), encodeUpload(&upload{size: u.size, marked: u.size, note: u.note, done: m.CID, already: already, cleaning: what}, b.o.Now()))
 	})
 	if err != nil {
 		return Dropped{}, err
@@ -294,7 +306,7 @@ func (b *Blobs) finished(u *upload, name string) (Dropped, error) {
 	if !u.already {
 		name = f.Name()
 	}
-	return Dropped{File: f, Name: name, Already: u.already, Again: true}, nil
+	return Dropped{File: f, Name: name, Already: u.already, Again: true, Cleaning: u.cleaning}, nil
 }
 
 // EndUpload forgets an upload and what has come of it.

@@ -145,13 +145,17 @@ func (b *Blobs) saveUpload(u *upload) error {
 
 const uploadVersion = 1
 
-// encodeUpload is an upload's value in the index: version, flags, three numbers of
+// encodeUpload is an upload's value in the index: version, flags (1 already, 2 location, the rest what cleaning did), three numbers of
 // 8 bytes (size, marked, time of the last change in Unix milliseconds), the CID
 // that it has become, the boot with its length before it, and the note.
 func encodeUpload(u *upload, now time.Time) []byte {
 	v := []byte{uploadVersion, 0}
+	v[1] = byte(u.cleaning.Cleaned) << 2
 	if u.already {
-		v[1] = 1
+		v[1] |= 1
+	}
+	if u.cleaning.Location {
+		v[1] |= 2
 	}
 	for _, n := range []int64{u.size, u.marked, now.UnixMilli()} {
 		v = binary.BigEndian.AppendUint64(v, uint64(n))
@@ -170,7 +174,7 @@ func decodeUpload(p pair, now time.Time) (u *upload, age time.Duration, err erro
 		return nil, 0, errors.New("not an upload")
 	}
 	number := func(i int) int64 { return int64(binary.BigEndian.Uint64(v[2+8*i:])) }
-	u = &upload{id: UploadID([]byte(p.key[1:])), turn: make(chan struct{}, 1), size: number(0), marked: number(1), already: v[1] == 1}
+	u = &upload{id: UploadID([]byte(p.key[1:])), turn: make(chan struct{}, 1), size: number(0), marked: number(1), already: v[1]&1 != 0, cleaning: Cleaning{record.Cleaned(v[1] >> 2), v[1]&2 != 0}}
 	u.turn <- struct{}{}
 	u.done = record.CID(v[2+3*8 : head-1])
 	u.boot, u.note = string(v[head:head+int(v[head-1])]), slices.Clone(v[head+int(v[head-1]):])
@@ -193,4 +197,28 @@ func (h hashers) resume(ctx context.Context, f io.ReaderAt, n int64) (*Hasher, e
 		err = io.ErrUnexpectedEOF
 	}
 	return to, err
+}
+
+// cleanUpload cleans what has come, in place. Should the process die meanwhile, the
+// upload begins anew.
+func (b *Blobs) cleanUpload(ctx context.Context, a *dropdir.Aside, u *upload, m Manifest) (Manifest, Cleaning, error) {
+	u.marked, u.boot = 0, ""
+	err := b.saveUpload(u)
+	var what Cleaning
+	if err == nil {
+		m, what, err = b.clean(ctx, a, m)
+	}
+	if err != nil {
+		b.restartUpload(a, u)
+	}
+	return m, what, err
+}
+
+// restartUpload has an upload begin anew.
+func (b *Blobs) restartUpload(a *dropdir.Aside, u *upload) {
+	if err := a.Truncate(0); err != nil {
+		b.log.Warn("could not empty an upload's file", "err", err)
+	}
+	u.offset, u.marked, u.hash = 0, 0, nil
+	b.countUpload(u, 0)
 }

@@ -62,12 +62,12 @@ func TestUploadBrokenOffOftenArrivesWhole(t *testing.T) {
 			}
 		}
 	}
-	d, err := b.FinishUpload(t.Context(), id, "film.mp4")
+	d, err := b.FinishUpload(t.Context(), id, "film.mp4", false)
 	if err != nil || d.CID != cidOf(content) || d.Already || d.Name != "film.mp4" || b.Usage().Uploads != 0 {
 		t.Fatalf("became %+v, %v", d, err)
 	}
 	b.again()
-	again, err := b.FinishUpload(t.Context(), id, "film.mp4")
+	again, err := b.FinishUpload(t.Context(), id, "film.mp4", false)
 	if err != nil || again.CID != d.CID || again.Already || !again.Again {
 		t.Errorf("asked again: %+v, %v", again, err)
 	}
@@ -95,7 +95,7 @@ func TestUploadRefuses(t *testing.T) {
 			t.Errorf("at %d: %+v, %v", offset, u, err)
 		}
 	}
-	if _, err := b.FinishUpload(t.Context(), id, "x"); !errors.Is(err, ErrOffset) {
+	if _, err := b.FinishUpload(t.Context(), id, "x", false); !errors.Is(err, ErrOffset) {
 		t.Errorf("finished before it came: %v", err)
 	}
 	if u, err := b.AppendUpload(t.Context(), id, 0, strings.NewReader("hello and more")); err != nil || u.Offset != 5 {
@@ -130,7 +130,7 @@ func TestUploadAlreadyHere(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, again := range []bool{false, true} {
-		if d, err := b.FinishUpload(t.Context(), id, "second"); err != nil || !d.Already || d.Path != "first" || d.Name != "second" || d.Again != again {
+		if d, err := b.FinishUpload(t.Context(), id, "second", false); err != nil || !d.Already || d.Path != "first" || d.Name != "second" || d.Again != again {
 			t.Errorf("became %+v, %v", d, err)
 		}
 	}
@@ -193,7 +193,7 @@ func TestUploadAfterPulledPlug(t *testing.T) {
 	if _, err := b.AppendUpload(t.Context(), id, ChunkSize+5, strings.NewReader(content[ChunkSize+5:])); err != nil {
 		t.Fatal(err)
 	}
-	if d, err := b.FinishUpload(t.Context(), id, "x"); err != nil || d.CID != cidOf(content) {
+	if d, err := b.FinishUpload(t.Context(), id, "x", false); err != nil || d.CID != cidOf(content) {
 		t.Errorf("%+v, %v", d, err)
 	}
 }
@@ -270,7 +270,7 @@ func TestUploadKill(t *testing.T) {
 	if _, err := b.AppendUpload(t.Context(), id, at, strings.NewReader(content[at:])); err != nil {
 		t.Fatal(err)
 	}
-	if d, err := b.FinishUpload(t.Context(), id, "x"); err != nil || d.CID != cidOf(content) {
+	if d, err := b.FinishUpload(t.Context(), id, "x", false); err != nil || d.CID != cidOf(content) {
 		t.Errorf("%+v, %v", d, err)
 	}
 }

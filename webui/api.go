@@ -53,7 +53,8 @@ type (
 		File    apiFileJSON `json:"file"`
 		Already bool        `json:"already"`
 		Undo    string      `json:"undo"`
-		Days    int         `json:"days"` // that the file stays, as it stands now
+		Days    int         `json:"days"`              // that the file stays, as it stands now
+		Cleaned string      `json:"cleaned,omitempty"` // location, removed, nothing, cannot, kept
 	}
 	apiUpload struct {
 		Offset  int64       `json:"offset"`
@@ -65,6 +66,7 @@ type (
 		Name    string `json:"name"`
 		State   string `json:"state"` // saved, already, refused
 		CID     string `json:"cid,omitempty"`
+		Cleaned string `json:"cleaned,omitempty"`
 		Undo    string `json:"undo,omitempty"`
 		Problem string `json:"problem,omitempty"`
 	}
@@ -197,7 +199,7 @@ func (s *Server) apiFile(f File) apiFileJSON {
 }
 
 func (s *Server) apiDropped(d Dropped) apiDropped {
-	return apiDropped{File: s.apiFile(d.File), Already: d.Already, Undo: d.Undo, Days: daysLeft(d.File, s.now())}
+	return apiDropped{File: s.apiFile(d.File), Already: d.Already, Undo: d.Undo, Days: daysLeft(d.File, s.now()), Cleaned: cleanedWord(d)}
 }
 
 // daysLeft is how many days a file stays, begun ones included; 0 where that is not
@@ -215,7 +217,7 @@ func apiOutcomes(outcomes []outcome) apiResults {
 	for _, o := range outcomes {
 		one := apiOutcome{Name: o.name, State: o.state(), Problem: o.problem}
 		if o.problem == "" {
-			one.CID, one.Undo = o.file.CID.String(), o.undo
+			one.CID, one.Undo, one.Cleaned = o.file.CID.String(), o.undo, o.cleaned
 		}
 		out.Results = append(out.Results, one)
 	}

@@ -151,6 +151,8 @@ type DropOptions struct {
 	// after a lost answer: a drop with the same name, bytes and secret adds
 	// nothing. nil has one made.
 	Secret *[record.SecretSize]byte
+	// KeepMetadata has the file stored as it is, with what identifies in it.
+	KeepMetadata bool
 }
 
 // Dropped is the outcome of a drop.
@@ -159,6 +161,10 @@ type Dropped struct {
 	// Already says that the same bytes were here before.
 	Already bool
 	Undo    string // undo code that takes the drop back; kept nowhere else
+	// Cleaned says what became of what identified in the file, and Location that a
+	// position was among what was removed.
+	Cleaned  record.Cleaned
+	Location bool
 }
 
 // Undone is what was taken back.

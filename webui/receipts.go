@@ -84,6 +84,7 @@ type outcomeView struct {
 	Name, State, Why string // State is saved, already or refused
 	Stays            string // for how long
 	Undo             string // link to the page that takes it back
+	Cleaned          string // what became of what identified, in words
 	File             *fileView
 }
 
@@ -109,6 +110,9 @@ func (s *Server) dropped(w http.ResponseWriter, r *http.Request) {
 			}
 			f := v.file(o.file)
 			one.File = &f
+			if o.cleaned != "" && o.cleaned != "nothing" {
+				one.Cleaned = v.T("js.clean." + o.cleaned)
+			}
 			if o.undo != "" {
 				one.Undo, v.Undoable = v.Link("/undo/"+o.undo), true
 			}

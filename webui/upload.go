@@ -40,8 +40,35 @@ type outcome struct {
 	file    File   // where it was saved or here already
 	already bool
 	undo    string // undo code, where it was saved
+	cleaned string // a word of cleanedWord, where it was saved
 	problem string // a code, where it was refused
 }
+
+// keepMetadata is the name of the form field, and of the query's, by which a
+// visitor has a file stored as it is, with what identifies in it. In a form it
+// stands before the files: they are taken in as they come.
+const keepMetadata = "keep-metadata"
+
+// cleanedWord is what became of what identified in a file, in one word of the
+// API; empty where there is nothing to say.
+func cleanedWord(d Dropped) string {
+	switch {
+	case d.Cleaned == record.CleanedDone && d.Location:
+		return "location"
+	case d.Cleaned == record.CleanedDone:
+		return "removed"
+	case d.Cleaned == record.CleanedNothing:
+		return "nothing"
+	case d.Cleaned == record.CleanedCannot:
+		return "cannot"
+	case d.Cleaned == record.CleanedKept:
+		return "kept"
+	}
+	return ""
+}
+
+// chosen reports whether a box of a form is ticked, by what it sends.
+func chosen(value string) bool { return value != "" && value != "0" && value != "false" }
 
 // dropForm answers POST /: a form with files, as a browser without JavaScript or
 // curl -F sends it. Each file is kept as it streams by; nothing is written aside.
@@ -88,7 +115,7 @@ func (s *Server) dropParts(r *http.Request, body *pacedBody) ([]outcome, error) 
 		return nil, errMalformed
 	}
 	var outcomes []outcome
-	var o DropOptions // of the files that follow
+	o := DropOptions{KeepMetadata: chosen(r.URL.Query().Get(keepMetadata))} // of the files that follow
 	for range MaxFormParts {
 		part, err := form.NextRawPart()
 		if errors.Is(err, io.EOF) {
@@ -141,7 +168,7 @@ func (s *Server) dropPart(ctx context.Context, name string, part *multipart.Part
 	d, err := s.files.Drop(ctx, o.name, content, options)
 	body.wanted(false)
 	if err == nil {
-		o.file, o.already, o.undo = d.File, d.Already, d.Undo
+		o.file, o.already, o.undo, o.cleaned = d.File, d.Already, d.Undo, cleanedWord(d)
 		return o, true, nil
 	}
 	if body.failed != nil {
@@ -165,6 +192,8 @@ const (
 func (o *DropOptions) wish(name, value string) error {
 	switch {
 	case value == "":
+	case name == keepMetadata:
+		o.KeepMetadata = chosen(value)
 	case name == wishDescription:
 		o.Description = record.CleanText(cut(value, 4*record.MaxDescription), record.MaxDescription)
 	case name == wishDays:
@@ -187,7 +216,8 @@ func (s *Server) dropProblem(ctx context.Context, err error) string {
 }
 
 // apiDrop answers POST /api/v1/files?name=: the body is the file itself. The
-// client may choose the undo secret: &secret=.
+// client may choose the undo secret, &secret=, and to keep what identifies,
+// &keep-metadata=1.
 func (s *Server) apiDrop(w http.ResponseWriter, r *http.Request) {
 	name := r.URL.Query().Get("name")
 	if name == "" || len(name) > longestName {
@@ -195,7 +225,7 @@ func (s *Server) apiDrop(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	o := DropOptions{Size: r.ContentLength, MediaType: mediaType(r.Header.Get("Content-Type"))}
-	for _, key := range []string{wishDescription, wishDays} {
+	for _, key := range []string{wishDescription, wishDays, keepMetadata} {
 		if err := o.wish(key, r.URL.Query().Get(key)); err != nil {
 			s.fail(w, r, err)
 			return

@@ -70,6 +70,7 @@ export interface Dropped {
   already: boolean;
   undo: string; // takes it back, see /undo/
   days: number; // that it stays, as things are
+  cleaned?: "location" | "removed" | "nothing" | "cannot" | "kept";
 }
 
 /** What the server said no with; code "link" where it could not be reached. */

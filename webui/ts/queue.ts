@@ -27,6 +27,8 @@ export interface Item {
   days: number; // that it stays, where it is done and that is known
   readonly secret: string; // names the attempt: trying again after a lost answer adds nothing
   undo: string; // the page that takes it back, where it is done
+  cleaned: string; // a key below "clean.", where it is done and there is something to say
+  readonly keep: boolean; // what identifies in it is to be kept
 }
 
 /** Files up to this many bytes go in one piece, several at a time. */
@@ -65,10 +67,12 @@ export class Queue {
       // Unreachable: they wait in the queue and the server decides.
     }
     for (const item of this.items) if (active(item) || item.state === "waiting") room -= item.file.size - item.sent;
+    const box = document.getElementById("keep-metadata") as HTMLInputElement | null;
+    const keep = box !== null && box.checked;
     for (const p of picked) {
       const item: Item = {
         id: ++this.count, file: p.file, name: p.name, state: "waiting", sent: 0, note: "", resume: 0, tries: 0, moved: 0, attempt: null,
-        wishes, key: "", url: "", plain: p.file.size <= small, from: 0, days: 0, secret: newSecret(), undo: "",
+        wishes, key: "", url: "", plain: p.file.size <= small, from: 0, days: 0, secret: newSecret(), undo: "", cleaned: "", keep,
       };
       if (this.items.some((i) => i.name === p.name && same(i.file, p.file) && i.state !== "failed")) fail(item, "twice");
       else if (p.file.size > this.maxFile) fail(item, "too_large");
@@ -186,7 +190,7 @@ export class Queue {
   /** Sends a large file, or what the box lacks of it. */
   private upload(item: Item): void {
     const mine = (): boolean => item.attempt === attempt;
-    const attempt: Sender = new Sender(item.file, item.name, item.wishes, item.url, {
+    const attempt: Sender = new Sender(item.file, item.name, item.wishes, item.keep, item.url, {
       at: (url) => {
         item.url = url;
         kept.begun(item.key, url, item.name, item.file.size);
@@ -234,6 +238,7 @@ export class Queue {
     if (item.secret) to += "&secret=" + item.secret;
     if (item.wishes.description) to += "&description=" + encodeURIComponent(item.wishes.description);
     if (item.wishes.days) to += "&days=" + encodeURIComponent(item.wishes.days);
+    if (item.keep) to += "&keep-metadata=1";
     xhr.open("POST", to);
     xhr.setRequestHeader("Content-Type", item.file.type || "application/octet-stream");
     xhr.upload.onprogress = (e) => {
@@ -265,6 +270,7 @@ export class Queue {
     item.sent = item.file.size;
     item.note = dropped.already ? "already" : "saved";
     item.days = dropped.days || 0;
+    item.cleaned = dropped.cleaned && dropped.cleaned !== "nothing" ? dropped.cleaned : "";
     if (dropped.undo) {
       item.undo = "/undo/" + encodeURIComponent(dropped.undo);
       kept.dropped(item.name, item.undo, item.days);

@@ -181,7 +181,7 @@ function note(item: Item, now: number): string {
       return t("queue.again", { n: Math.max(1, Math.ceil((item.resume - now) / 1000)) });
     default:
       if (item.state !== "done") return t("drop." + item.note);
-      return t("drop." + item.note) + " " + size(item.file.size) + (item.days > 0 ? " · " + tn("drop.stays", item.days) : "");
+      return t("drop." + item.note) + " " + size(item.file.size) + (item.days > 0 ? " · " + tn("drop.stays", item.days) : "") + (item.cleaned ? " · " + t("clean." + item.cleaned) : "");
   }
 }
 

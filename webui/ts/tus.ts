@@ -43,6 +43,7 @@ export class Sender {
     private readonly file: File,
     private readonly name: string,
     private readonly wishes: Wishes,
+    private readonly keep: boolean,
     private url: string,
     private readonly told: Told,
   ) {
@@ -87,6 +88,7 @@ export class Sender {
     const metadata = ["filename " + base64(this.name), "filetype " + base64(this.file.type)];
     if (this.wishes.description) metadata.push("description " + base64(this.wishes.description));
     if (this.wishes.days) metadata.push("days " + base64(this.wishes.days));
+    if (this.keep) metadata.push("keep-metadata " + base64("1"));
     this.call("POST", "/api/v1/uploads", { "Upload-Length": String(this.file.size), "Upload-Metadata": metadata.join(",") }, null, (xhr) => {
       const at = xhr.getResponseHeader("Location");
       if (xhr.status !== 201 || !at) {

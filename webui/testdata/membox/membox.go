@@ -166,7 +166,8 @@ func (b *Box) List(_ context.Context, q webui.Query) (webui.Page, error) {
 }
 
 // Drop implements webui.Files. The CID is that of the whole file as one raw
-// block, which is right up to 1 MiB and good enough for names above.
+// block, which is right up to 1 MiB and good enough for names above. It cleans
+// nothing, and says of pictures that they told where they were made.
 func (b *Box) Drop(ctx context.Context, name string, r io.Reader, o webui.DropOptions) (webui.Dropped, error) {
 	b.mu.Lock()
 	fail, usage := b.fail, b.usage
@@ -194,11 +195,18 @@ func (b *Box) Drop(ctx context.Context, name string, r io.Reader, o webui.DropOp
 		return webui.Dropped{}, fmt.Errorf("drop: %w", webui.ErrFull)
 	}
 	cid := record.NewCID(record.CodecRaw, [32]byte(h.Sum(nil)))
+	cleaned := record.CleanedCannot
+	switch {
+	case o.KeepMetadata:
+		cleaned = record.CleanedKept
+	case strings.HasSuffix(name, ".jpg"):
+		cleaned = record.CleanedDone
+	}
 	b.mu.Lock()
 	for _, have := range b.files {
 		if have.CID == cid && have.Here {
 			b.mu.Unlock()
-			return webui.Dropped{File: have, Already: true, Undo: b.undoable(have.ID, o.Secret)}, nil
+			return webui.Dropped{File: have, Already: true, Undo: b.undoable(have.ID, o.Secret), Cleaned: cleaned, Location: true}, nil
 		}
 	}
 	b.mu.Unlock()
@@ -211,7 +219,7 @@ func (b *Box) Drop(ctx context.Context, name string, r io.Reader, o webui.DropOp
 		From: webui.BoxRef{ID: b.self.ID, Name: b.self.Name, Self: true},
 	}
 	b.Add(file)
-	return webui.Dropped{File: file, Undo: b.undoable(file.ID, o.Secret)}, nil
+	return webui.Dropped{File: file, Undo: b.undoable(file.ID, o.Secret), Cleaned: cleaned, Location: true}, nil
 }
 
 // undoable keeps the secret that takes a file back.
