@@ -52,6 +52,7 @@ var edges = []edge{
 	{"discovery", "golang.org/x/net", "DNS messages; zones and interfaces of multicast packets"},
 	{"replica", "record", "what it replicates"},
 	{"replica", "github.com/fxamacker/cbor/v2", "frames on the wire"},
+	{"share", "clean", "what identifies is removed before the CID is taken"},
 	{"share", "record", "CIDs, keys, names"},
 	{"share", "share/dropdir", "every file operation goes through it"},
 	{"share/dropdir", "record", "what a clean name is"},

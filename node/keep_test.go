@@ -262,7 +262,7 @@ func TestDropsAndDeletionsOfOneFile(t *testing.T) {
 		done := make(chan error, 3)
 		for i := range cap(done) {
 			go func() {
-				_, err := l.drop(t.Context(), []string{"x.txt", "y.txt", "z.txt"}[i], strings.NewReader("fought over"), record.File{}, nil)
+				_, err := l.drop(t.Context(), []string{"x.txt", "y.txt", "z.txt"}[i], strings.NewReader("fought over"), record.File{}, terms{})
 				done <- err
 			}()
 		}

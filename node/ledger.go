@@ -48,6 +48,7 @@ type account struct {
 type space struct {
 	room  int64 // bytes it takes above the reserve, those that landings have taken already included
 	total int64 // bytes of the file system
+	begun int64 // bytes of unfinished uploads that it has taken already
 }
 
 func newLedger(p Policy) *ledger {
@@ -57,8 +58,8 @@ func newLedger(p Policy) *ledger {
 }
 
 // total is all that is kept or promised; mu is held.
-func (g *ledger) total() int64 {
-	sum := g.coming + g.dropping
+func (g *ledger) total(s space) int64 {
+	sum := g.coming + g.dropping + s.begun
 	for _, n := range g.here {
 		sum += n
 	}
@@ -70,7 +71,7 @@ func (g *ledger) total() int64 {
 func (g *ledger) room(s space) int64 {
 	r := s.room - g.coming - (g.dropping - g.written)
 	if q := g.policy.Quota; q > 0 {
-		r = min(r, q-g.total())
+		r = min(r, q-g.total(s))
 	}
 	return r
 }
@@ -78,7 +79,7 @@ func (g *ledger) room(s space) int64 {
 func (g *ledger) roomForCopies(s space) int64 {
 	r := s.room - margin(s.total) - g.coming - (g.dropping - g.written)
 	if q := g.policy.Quota; q > 0 {
-		r = min(r, q-margin(q)-g.total())
+		r = min(r, q-margin(q)-g.total(s))
 	}
 	if m := g.policy.Mirror; m > 0 {
 		r = min(r, int64(m)-g.here[classCopy]-g.copying)
@@ -356,7 +357,7 @@ func (g *ledger) surplus(s space) int64 {
 	}
 	over(s.room-g.coming-(g.dropping-g.written), margin(s.total))
 	if q := g.policy.Quota; q > 0 {
-		over(q-g.total(), margin(q))
+		over(q-g.total(s), margin(q))
 	}
 	if g.wanting > 0 {
 		most = max(most, g.wanting-g.room(s))
@@ -400,7 +401,7 @@ func (g *ledger) limit(s space) string {
 	switch {
 	case m > 0 && room == m-g.here[classCopy]-g.copying:
 		return limitMirror
-	case q > 0 && room == q-margin(q)-g.total():
+	case q > 0 && room == q-margin(q)-g.total(s):
 		return limitQuota
 	}
 	return limitDisk

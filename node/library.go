@@ -169,6 +169,23 @@ func (l *library) liesSurely(cid record.CID) bool {
 	return ok
 }
 
+// description is what the oldest record of a row says of the file. The catalogue
+// keeps it only as it is searched.
+func (l *library) description(r *row) string {
+	if r.about == "" {
+		return ""
+	}
+	rec, ok, err := l.records.Get(r.id)
+	if err != nil || !ok {
+		return ""
+	}
+	said, err := rec.File()
+	if err != nil {
+		return ""
+	}
+	return said.Description
+}
+
 // fileOf reads a record that may be of any kind.
 func fileOf(r *record.Record) (record.File, error) {
 	if r.Kind != record.KindFile {
@@ -216,6 +233,7 @@ func (l *library) run(ctx context.Context) error {
 	defer renew.Stop()
 	var trimming sync.WaitGroup
 	trimming.Go(func() { l.trim(ctx) })
+	trimming.Go(func() { l.sweepUploads(ctx) })
 	defer trimming.Wait()
 	k := keeper{library: l, all: true, renew: true}
 	k.look(ctx)

@@ -174,8 +174,8 @@ func (h *history) holds() bool {
 	if here != g.here || coming != g.coming || copying != g.copying {
 		h.t.Errorf("sums are %v, %d, %d; should be %v, %d, %d", g.here, g.coming, g.copying, here, coming, copying)
 	}
-	if q := g.policy.Quota; q > 0 && g.total() > q {
-		h.t.Errorf("%d are kept and promised, over the quota of %d", g.total(), q)
+	if q := g.policy.Quota; q > 0 && g.total(s) > q {
+		h.t.Errorf("%d are kept and promised, over the quota of %d", g.total(s), q)
 	}
 	if left := s.room - g.coming - (g.dropping - g.written); left < 0 {
 		h.t.Errorf("%d bytes are promised that the disk does not have", -left)

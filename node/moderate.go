@@ -15,7 +15,7 @@ import (
 )
 
 func (o operator) Drop(ctx context.Context, name string, r io.Reader) (control.Added, error) {
-	d, err := o.n.library.drop(ctx, name, r, record.File{}, nil)
+	d, err := o.n.library.drop(ctx, name, r, record.File{}, terms{})
 	if err != nil {
 		return control.Added{}, operatorError(err)
 	}

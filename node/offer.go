@@ -19,15 +19,23 @@ import (
 // had been here already, and just then their last record went.
 var errWithdrawn = errors.New("the same file was being removed at the same moment; drop it again")
 
+// terms are what whoever drops something wants beside what the record says of it.
+type terms struct {
+	secret *[record.SecretSize]byte // the undo secret of a visitor's drop, nil to have one made
+	life   time.Duration            // how long it is offered, at most fileLife; 0 for that
+}
+
 // drop takes in one file and offers it. On return both the bytes and the record
 // are durable. note is what the record says beside name and bytes; by fromFolder
-// it tells an operator's file from a visitor's. secret is the undo secret of a
-// visitor's drop, nil to have one made. The errors are those of
+// it tells an operator's file from a visitor's, which is cleaned of what identifies
+// unless note says that it is to be kept. The errors are those of
 // share.Blobs.Drop and replica.Set.Publish, and errWithdrawn.
-func (l *library) drop(ctx context.Context, name string, r io.Reader, note record.File, secret *[record.SecretSize]byte) (dropped, error) {
+func (l *library) drop(ctx context.Context, name string, r io.Reader, note record.File, t terms) (dropped, error) {
 	if l.records.Blocked(record.File{Name: record.CleanName(name)}) {
 		return dropped{}, replica.ErrBlocked // before its bytes have come
 	}
+	// What an operator shares stays as it is, as what lies in the folder does.
+	clean := !fromFolder(note) && note.Cleaned == record.CleanedUnknown
 	n := l.drops.begin()
 	defer l.drops.end(n)
 	if !fromFolder(note) {
@@ -38,10 +46,22 @@ func (l *library) drop(ctx context.Context, name string, r io.Reader, note recor
 		defer p.end()
 		r = p
 	}
-	d, err := l.blobs.Drop(ctx, name, r)
+	take := l.blobs.Drop
+	if clean {
+		take = l.blobs.DropClean
+	}
+	d, err := take(ctx, name, r)
 	if err != nil {
 		return dropped{}, err
 	}
+	if clean {
+		note.Cleaned = d.Cleaned
+	}
+	return l.land(ctx, n, d, note, t)
+}
+
+// land offers what drop number n brought.
+func (l *library) land(ctx context.Context, n uint64, d share.Dropped, note record.File, t terms) (dropped, error) {
 	// What is left takes moments. That whoever dropped it has gone meanwhile
 	// is no reason to keep half of it.
 	ctx = context.WithoutCancel(ctx)
@@ -55,7 +75,7 @@ func (l *library) drop(ctx context.Context, name string, r io.Reader, note recor
 	if note.MediaType == "" {
 		note.MediaType = mediaType(d.Name)
 	}
-	undo, err := l.list(ctx, d, note, secret)
+	undo, err := l.list(ctx, d, note, t)
 	if err != nil {
 		return dropped{}, errors.Join(err, l.dropBack(ctx, n, d))
 	}
@@ -66,9 +86,9 @@ func (l *library) drop(ctx context.Context, name string, r io.Reader, note recor
 }
 
 // list offers a drop. undo is the code that takes it back, of a visitor's only.
-func (l *library) list(ctx context.Context, d share.Dropped, note record.File, secret *[record.SecretSize]byte) (undo string, err error) {
+func (l *library) list(ctx context.Context, d share.Dropped, note record.File, t terms) (undo string, err error) {
 	if !fromFolder(note) {
-		return l.listDrop(ctx, d, note, secret)
+		return l.listDrop(ctx, d, note, t)
 	}
 	if l.records.Blocked(note) {
 		return "", replica.ErrBlocked

@@ -76,13 +76,7 @@ func (o operator) file(r *row, landed map[record.CID]int64) control.File {
 	} else if f.Damaged = o.n.blobs.Damaged(r.cid); !f.Damaged {
 		f.Why = string(o.n.library.whyNot(r.cid))
 	}
-	if r.about != "" { // the catalogue keeps it only as it is searched
-		if rec, ok, err := o.n.records.Get(r.id); err == nil && ok {
-			if said, err := rec.File(); err == nil {
-				f.Description = said.Description
-			}
-		}
-	}
+	f.Description = o.n.library.description(r)
 	return f
 }
 
@@ -101,7 +95,7 @@ func (o operator) Add(ctx context.Context, name string, modified time.Time, r io
 	if modified.IsZero() {
 		modified = o.n.clock.Now()
 	}
-	d, err := o.n.library.drop(ctx, name, r, record.File{Modified: sharedAt(modified)}, nil)
+	d, err := o.n.library.drop(ctx, name, r, record.File{Modified: sharedAt(modified)}, terms{})
 	if err != nil {
 		return control.Added{}, operatorError(err)
 	}

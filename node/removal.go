@@ -146,14 +146,17 @@ type dropped struct {
 // was told that they are here must not lose them when another takes theirs back.
 //
 // A secret that the visitor chose names the attempt: the same again adds nothing.
-func (l *library) listDrop(ctx context.Context, d share.Dropped, note record.File, chosen *[record.SecretSize]byte) (string, error) {
+func (l *library) listDrop(ctx context.Context, d share.Dropped, note record.File, t terms) (string, error) {
 	secret := record.NewSecret()
-	if chosen != nil {
-		secret = *chosen
+	if t.secret != nil {
+		secret = *t.secret
 	}
 	draft := l.fresh(note)
+	if t.life > 0 {
+		draft.Life = min(t.life, fileLife)
+	}
 	draft.Undo = record.UndoHash(secret[:])
-	if d.Already && chosen != nil {
+	if (d.Already || d.Again) && t.secret != nil {
 		before, err := l.records.ByCID(d.CID)
 		if err != nil {
 			return "", err

@@ -13,7 +13,7 @@ import (
 // space is what the disk says now.
 func (l *library) space() space {
 	u := l.blobs.Usage()
-	return space{room: u.Free + u.Landing - u.Reserve, total: u.Total}
+	return space{room: u.Free + u.Landing - u.Reserve, total: u.Total, begun: u.Uploads}
 }
 
 // isCounted reports whether what lies here is in the ledger.

@@ -46,7 +46,7 @@ func (n *Node) landed() map[record.CID]int64 {
 func (n *Node) webFile(r *row, landed map[record.CID]int64) webui.File {
 	file := webui.File{
 		ID: r.id, CID: r.cid, Name: r.name, Size: int64(r.size), MediaType: r.media,
-		Added: timeOf(r.created), From: n.boxRef(r.author, r.created), Here: n.blobs.Has(r.cid),
+		Added: timeOf(r.created), Expires: timeOf(r.expires), Description: n.library.description(r), From: n.boxRef(r.author, r.created), Here: n.blobs.Has(r.cid),
 	}
 	if !file.Here {
 		file.Landed = landed[r.cid]
@@ -99,20 +99,43 @@ func (n *Node) boxName(key record.Key) string {
 }
 
 func (f files) Drop(ctx context.Context, name string, r io.Reader, o webui.DropOptions) (webui.Dropped, error) {
+	if err := f.refuses(name, o); err != nil {
+		return webui.Dropped{}, err
+	}
+	note, terms := wishes(name, o)
+	d, err := f.n.library.drop(ctx, name, r, note, terms)
+	return f.dropped(d, o, err)
+}
+
+// refuses says why a drop cannot be, before its bytes have come.
+func (f files) refuses(name string, o webui.DropOptions) error {
 	trouble := f.n.trouble()
 	switch {
 	case trouble != nil:
-		return webui.Dropped{}, trouble
+		return trouble
 	case o.Size > record.MaxBlob:
-		return webui.Dropped{}, webui.ErrTooLarge
+		return webui.ErrTooLarge
+	case f.n.records.Blocked(record.File{Name: record.CleanName(name)}):
+		return webui.ErrBlocked
 	case !f.n.library.fits(o.Size):
-		return webui.Dropped{}, webui.ErrFull
+		return webui.ErrFull
 	}
-	note := record.File{MediaType: mediaType(name)}
+	return nil
+}
+
+// wishes is what a visitor wants of a drop.
+func wishes(name string, o webui.DropOptions) (record.File, terms) {
+	note := record.File{MediaType: mediaType(name), Description: record.CleanText(o.Description, record.MaxDescription)}
 	if note.MediaType == "" {
 		note.MediaType = record.CleanLine(o.MediaType, record.MaxMediaType)
 	}
-	d, err := f.n.library.drop(ctx, name, r, note, o.Secret)
+	if o.KeepMetadata {
+		note.Cleaned = record.CleanedKept
+	}
+	return note, terms{secret: o.Secret, life: o.Life}
+}
+
+func (f files) dropped(d dropped, o webui.DropOptions, err error) (webui.Dropped, error) {
 	if err != nil {
 		return webui.Dropped{}, webError(err)
 	}
@@ -120,7 +143,13 @@ func (f files) Drop(ctx context.Context, name string, r io.Reader, o webui.DropO
 	if !ok {
 		return webui.Dropped{}, errWithdrawn
 	}
-	return webui.Dropped{File: f.n.webFile(&listed, nil), Already: d.Already, Undo: d.undo}, nil
+	cleaned := d.Cleaned
+	if o.KeepMetadata {
+		cleaned = record.CleanedKept
+	}
+	return webui.Dropped{
+		File: f.n.webFile(&listed, nil), Already: d.Already, Undo: d.undo, Cleaned: cleaned, Location: d.Location,
+	}, nil
 }
 
 func (f files) Undoable(_ context.Context, code record.UndoCode) (string, error) {
@@ -211,6 +240,7 @@ func webError(err error) error {
 	for _, same := range []struct{ from, to error }{
 		{share.ErrFull, webui.ErrFull}, {share.ErrTooLarge, webui.ErrTooLarge}, {share.ErrAway, webui.ErrAway},
 		{share.ErrReadOnly, webui.ErrReadOnly}, {share.ErrFailing, webui.ErrFailing}, {store.ErrFailed, webui.ErrFailing}, {store.ErrDamaged, webui.ErrFailing},
+		{share.ErrNoUpload, webui.ErrNoUpload}, {share.ErrOffset, webui.ErrOffset}, {share.ErrUploads, webui.ErrBusy},
 		{share.ErrNotHere, webui.ErrNotHere}, {share.ErrChanged, webui.ErrNotHere}, {share.ErrSlow, webui.ErrNotHere},
 		{share.ErrBusy, webui.ErrBusy}, {share.ErrRefused, webui.ErrRemoved}, {replica.ErrBlocked, webui.ErrBlocked}, {share.ErrLied, webui.ErrLied},
 		{store.ErrFull, webui.ErrFull}, {replica.ErrFull, webui.ErrFull}, {replica.ErrQuota, webui.ErrFull},

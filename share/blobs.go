@@ -99,6 +99,14 @@ type Dropped struct {
 	File           // the file that holds the bytes
 	Name    string // for the record: valid by record.CheckName and, unless Already, unique here
 	Already bool   // the bytes were here before; nothing was stored
+	Again   bool   // it was finished before, and is only told of again; of uploads only
+	Cleaning
+}
+
+// Cleaning is what became of what identified in a file before its bytes were named.
+type Cleaning struct {
+	Cleaned  record.Cleaned
+	Location bool // a position was among what was removed, as far as can be told
 }
 
 // Wanted is a blob to be fetched.
@@ -130,6 +138,7 @@ type Usage struct {
 	Damaged int   // held back because they do not read as they were stored, see Damages
 	Free    int64 // bytes the file system has left, the reserve included
 	Total   int64 // bytes of the file system
+	Uploads int64 // bytes that unfinished uploads have taken of the file system
 	Landing int64 // bytes that blobs on their way here have taken of the file system
 	Reserve int64 // bytes never eaten
 	Away    bool  // the folder is not there or is another one
@@ -187,6 +196,7 @@ type Blobs struct {
 	refuses   atomic.Bool   // some blobs are never to be fetched
 	scrub     *scrub
 	mends     mends
+	uploads   uploads
 	landings  landings
 	blocks    blocks
 	arrivals  chan record.CID
@@ -236,6 +246,9 @@ func Open(dir *dropdir.Dir, index Index, streams Streams, catalog Catalog, o Opt
 		return nil, err
 	}
 	if err := b.claim(); err != nil {
+		return nil, err
+	}
+	if err := b.openUploads(); err != nil {
 		return nil, err
 	}
 	if b.scrub, err = newScrub(b); err != nil {
@@ -408,6 +421,7 @@ func (b *Blobs) Refused(cid record.CID) bool {
 func (b *Blobs) Usage() Usage {
 	t := b.readTally()
 	u := Usage{Files: int(t.files), Bytes: t.bytes, Missing: int(t.held - t.damaged), Damaged: int(t.damaged), Reserve: b.o.Reserve, Away: !b.dir.Present(), Condition: b.dir.Condition()}
+	u.Uploads = b.uploadBytes()
 	u.Landing = max(0, b.landing.Load()-b.promised.Load())
 	if space, err := b.dir.Space(); err == nil {
 		u.Free, u.Total = space.Free, space.Total

@@ -21,6 +21,10 @@ import (
 // ErrReadOnly or ErrFailing where its disk takes nothing, and with r's own error; then nothing stays. Each call takes 32 KiB of memory, and
 // large drops share a few chunks' buffers.
 func (b *Blobs) Drop(ctx context.Context, name string, r io.Reader) (Dropped, error) {
+	return b.dropAs(ctx, name, r, false)
+}
+
+func (b *Blobs) dropAs(ctx context.Context, name string, r io.Reader, cleaned bool) (Dropped, error) {
 	name = record.CleanName(name)
 	if err := b.writable(); err != nil {
 		return Dropped{}, fmt.Errorf("drop: %w", err)
@@ -29,7 +33,7 @@ func (b *Blobs) Drop(ctx context.Context, name string, r io.Reader) (Dropped, er
 	if err != nil {
 		return Dropped{}, fmt.Errorf("drop: %w", err)
 	}
-	d, err := b.drop(ctx, a, name, r)
+	d, err := b.drop(ctx, a, name, r, cleaned)
 	// Where there is an error already, it is the one that counts; the next
 	// start removes what could not be removed now.
 	if discarded := a.Discard(); err == nil && discarded != nil {
@@ -42,21 +46,27 @@ func (b *Blobs) Drop(ctx context.Context, name string, r io.Reader) (Dropped, er
 	return d, nil
 }
 
-func (b *Blobs) drop(ctx context.Context, a *dropdir.Aside, name string, r io.Reader) (Dropped, error) {
+func (b *Blobs) drop(ctx context.Context, a *dropdir.Aside, name string, r io.Reader, cleaned bool) (Dropped, error) {
 	m, err := b.receive(ctx, a, r)
 	if err != nil {
 		return Dropped{}, err
 	}
+	var what Cleaning
+	if cleaned {
+		if m, what, err = b.clean(ctx, a, m); err != nil {
+			return Dropped{}, err
+		}
+	}
 	if f, ok, err := b.intact(m.CID); err != nil {
 		return Dropped{}, err
 	} else if ok {
-		return Dropped{File: f, Name: name, Already: true}, nil
+		return Dropped{File: f, Name: name, Already: true, Cleaning: what}, nil
 	}
 	if err := a.Sync(); err != nil {
 		return Dropped{}, err
 	}
-	d := Dropped{Name: name}
-	d.File, d.Already, err = b.keep(a, m, name, "")
+	d := Dropped{Name: name, Cleaning: what}
+	d.File, d.Already, err = b.keep(a, m, name, "", nil)
 	if err == nil && !d.Already {
 		d.Name = d.File.Name()
 	}
@@ -64,14 +74,27 @@ func (b *Blobs) drop(ctx context.Context, a *dropdir.Aside, name string, r io.Re
 }
 
 // keep gives a file that is durable aside its place and makes it known, unless
-// the same bytes were stored meanwhile.
-func (b *Blobs) keep(a *dropdir.Aside, m Manifest, name, tag string) (f File, already bool, err error) {
+// the same bytes were stored meanwhile. also, if there is one, adds a pair of the
+// caller's to what is written with it.
+func (b *Blobs) keep(a *dropdir.Aside, m Manifest, name, tag string, also func(g *group, already bool)) (f File, already bool, err error) {
 	const tries = 3 // against the last file of the same bytes being removed at the same time
 	for range tries {
 		if err = b.saveManifest(m); err != nil {
 			return File{}, false, err
 		}
-		err = b.commit(b.keeping(a, m, name, tag, &f, &already))
+		c := b.keeping(a, m, name, tag, &f, &already)
+		if also != nil {
+			keep := c.apply
+			c.pairs, c.bytes = c.pairs+1, c.bytes+MaxUploadNote+1024
+			c.apply = func(g *group) error {
+				err := keep(g)
+				if err == nil {
+					also(g, already)
+				}
+				return err
+			}
+		}
+		err = b.commit(c)
 		if !errors.Is(err, errNoManifest) {
 			break
 		}

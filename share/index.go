@@ -27,6 +27,7 @@ import (
 //	x CID               never to be fetched again
 //	g CID hash(path)    a file that vanished, until the catalog knows
 //	b CID hash(path)    the damage of a file that is rotten
+//	u upload            an unfinished drop that comes in pieces
 //	s name              settings: the folder's mark, the tally, how far the scrub is
 const (
 	keyPath     = 'p'
@@ -40,6 +41,7 @@ const (
 	keyRefused  = 'x'
 	keyGone     = 'g'
 	keyDamage   = 'b'
+	keyUpload   = 'u'
 	keySetting  = 's'
 )
 

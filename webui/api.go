@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"boucan/record"
 )
@@ -28,17 +29,20 @@ type (
 		Self bool   `json:"self"`
 	}
 	apiFileJSON struct {
-		ID     string `json:"id"`
-		CID    string `json:"cid"`
-		Name   string `json:"name"`
-		Size   int64  `json:"size"`
-		Kind   string `json:"kind"`
-		Added  string `json:"added"`
-		From   apiRef `json:"from"`
-		State  string `json:"state"` // here, mending, coming, near, away
-		Seen   string `json:"seen,omitempty"`
-		Landed int64  `json:"landed"`
-		URL    string `json:"url"`
+		ID    string `json:"id"`
+		CID   string `json:"cid"`
+		Name  string `json:"name"`
+		Size  int64  `json:"size"`
+		Kind  string `json:"kind"`
+		Added string `json:"added"`
+		// Expires is when it goes unless somebody offers it anew.
+		Expires     string `json:"expires,omitempty"`
+		Description string `json:"description,omitempty"`
+		From        apiRef `json:"from"`
+		State       string `json:"state"` // here, mending, coming, near, away
+		Seen        string `json:"seen,omitempty"`
+		Landed      int64  `json:"landed"`
+		URL         string `json:"url"`
 	}
 	apiFileList struct {
 		Total  int           `json:"total"`
@@ -49,11 +53,20 @@ type (
 		File    apiFileJSON `json:"file"`
 		Already bool        `json:"already"`
 		Undo    string      `json:"undo"`
+		Days    int         `json:"days"`              // that the file stays, as it stands now
+		Cleaned string      `json:"cleaned,omitempty"` // location, removed, nothing, cannot, kept
+	}
+	apiUpload struct {
+		Offset  int64       `json:"offset"`
+		Size    int64       `json:"size"`
+		Expires string      `json:"expires"`
+		Dropped *apiDropped `json:"dropped,omitempty"` // once it is finished
 	}
 	apiOutcome struct {
 		Name    string `json:"name"`
 		State   string `json:"state"` // saved, already, refused
 		CID     string `json:"cid,omitempty"`
+		Cleaned string `json:"cleaned,omitempty"`
 		Undo    string `json:"undo,omitempty"`
 		Problem string `json:"problem,omitempty"`
 	}
@@ -178,10 +191,27 @@ func (s *Server) apiFile(f File) apiFileJSON {
 		From:  apiRef{ID: f.From.ID.String(), Name: boxLabel(f.From), Self: f.From.Self},
 		State: stateOf(f), Landed: f.Landed, URL: fileURL(f),
 	}
+	if out.Description = f.Description; !f.Expires.IsZero() {
+		out.Expires = stamp(f.Expires)
+	}
 	if out.State == "away" && !f.From.Self && !f.From.Seen.IsZero() {
 		out.Seen = stamp(f.From.Seen)
 	}
 	return out
+}
+
+func (s *Server) apiDropped(d Dropped) apiDropped {
+	return apiDropped{File: s.apiFile(d.File), Already: d.Already, Undo: d.Undo, Days: daysLeft(d.File, s.now()), Cleaned: cleanedWord(d)}
+}
+
+// daysLeft is how many days a file stays, begun ones included; 0 where that is not
+// known.
+func daysLeft(f File, now time.Time) int {
+	const day = 24 * time.Hour
+	if f.Expires.IsZero() {
+		return 0
+	}
+	return int(max(f.Expires.Sub(now)+day-time.Minute, day) / day)
 }
 
 func apiOutcomes(outcomes []outcome) apiResults {
@@ -189,7 +219,7 @@ func apiOutcomes(outcomes []outcome) apiResults {
 	for _, o := range outcomes {
 		one := apiOutcome{Name: o.name, State: o.state(), Problem: o.problem}
 		if o.problem == "" {
-			one.CID, one.Undo = o.file.CID.String(), o.undo
+			one.CID, one.Undo, one.Cleaned = o.file.CID.String(), o.undo, o.cleaned
 		}
 		out.Results = append(out.Results, one)
 	}

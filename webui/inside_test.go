@@ -140,7 +140,7 @@ func TestKeysAreUsedAndKnown(t *testing.T) {
 			t.Errorf("kind %q has no icon", kind)
 		}
 	}
-	made := regexp.MustCompile(`^(_|problem\.|action\.|js\.(kind|drop|size|age|decimal|chat|link))`)
+	made := regexp.MustCompile(`^(_|problem\.|action\.|js\.(kind|drop|clean|size|age|decimal|chat|link))`)
 	for k := range known {
 		stem := regexp.MustCompile(`\.(one|other)$`).ReplaceAllString(k, "")
 		if !made.MatchString(k) && !strings.Contains(text.String(), `"`+strings.TrimPrefix(stem, "js.")+`"`) &&

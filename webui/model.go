@@ -13,6 +13,7 @@ import (
 // Files is the list and the bytes of what this box shares. It is called from
 // many goroutines at once.
 type Files interface {
+	Uploads
 	// List returns one page of the living files, newest first. It is called
 	// for every view of the page and must be quick.
 	List(ctx context.Context, q Query) (Page, error)
@@ -53,6 +54,42 @@ type Files interface {
 	Undo(ctx context.Context, code record.UndoCode) (Undone, error)
 }
 
+// Uploads are drops that come in pieces, over several connections and across
+// restarts of the box. It is called from many goroutines at once. Its methods
+// fail with ErrNoUpload where there is none of that id, and with ErrAway.
+type Uploads interface {
+	// BeginUpload begins one for a drop of o.Size bytes, which must be known. note
+	// is kept beside it, up to MaxUploadNote bytes. It is durable on return, and
+	// fails as Drop does, or with ErrBusy where too many are kept.
+	BeginUpload(ctx context.Context, id UploadID, name, note string, o DropOptions) (Upload, error)
+	// LookUpload says how far one has come; it waits for whoever adds to it.
+	LookUpload(ctx context.Context, id UploadID) (Upload, error)
+	// AppendUpload adds what r yields until io.EOF, at most what is lacking, at
+	// offset, and returns when it is durable. Where r fails, what came is kept all
+	// the same: the Upload says how far it is. It fails with ErrOffset where the
+	// upload goes on elsewhere, with ErrFull, or what r failed with.
+	AppendUpload(ctx context.Context, id UploadID, offset int64, r io.Reader) (Upload, error)
+	// FinishUpload makes a drop of one that has come whole, as Drop does, and may
+	// be called again for a while: then it only tells what became of it. Its
+	// options must have the same secret each time.
+	FinishUpload(ctx context.Context, id UploadID, name string, o DropOptions) (Dropped, error)
+	// EndUpload forgets one and what has come of it.
+	EndUpload(ctx context.Context, id UploadID) error
+}
+
+// UploadID names an upload: a hash of the secret in its address, so that nothing
+// that is written down lets anybody add to it.
+type UploadID [32]byte
+
+// Upload is how far one has come.
+type Upload struct {
+	Size   int64     // bytes in all
+	Offset int64     // bytes of it that are safe
+	Note   string    // as BeginUpload was given it
+	Ends   time.Time // when it is forgotten unless something happens
+	Done   bool      // FinishUpload has succeeded
+}
+
 // Content is the bytes of a file that may still be on their way. It is for one
 // goroutine.
 type Content interface{ io.ReadSeekCloser }
@@ -79,10 +116,15 @@ type File struct {
 	Size      int64  // bytes
 	MediaType string // may be empty; never trusted as it is
 	Added     time.Time
-	From      BoxRef // the box it was dropped on
-	Here      bool   // all its bytes are on this box
-	Damaged   bool   // they are, and some do not read as they were stored; they are fetched anew
-	Landed    int64  // bytes that have come so far while it is being fetched
+	// Expires is when it goes unless somebody offers it anew.
+	Expires time.Time
+	// Description is what whoever dropped it says of it, as record.CleanText
+	// makes it; empty for most.
+	Description string
+	From        BoxRef // the box it was dropped on
+	Here        bool   // all its bytes are on this box
+	Damaged     bool   // they are, and some do not read as they were stored; they are fetched anew
+	Landed      int64  // bytes that have come so far while it is being fetched
 }
 
 // BoxRef names a box beside something that came from it.
@@ -101,10 +143,16 @@ type DropOptions struct {
 	Size int64
 	// MediaType is what the client says it is; empty where it does not say.
 	MediaType string
+	// Description is what they say of it, cleaned; may be empty.
+	Description string
+	// Life is how long it is to stay, at most 90 days; 0 where they do not say.
+	Life time.Duration
 	// Secret is the undo secret that the client chose, so that it can try again
 	// after a lost answer: a drop with the same name, bytes and secret adds
 	// nothing. nil has one made.
 	Secret *[record.SecretSize]byte
+	// KeepMetadata has the file stored as it is, with what identifies in it.
+	KeepMetadata bool
 }
 
 // Dropped is the outcome of a drop.
@@ -113,6 +161,10 @@ type Dropped struct {
 	// Already says that the same bytes were here before.
 	Already bool
 	Undo    string // undo code that takes the drop back; kept nowhere else
+	// Cleaned says what became of what identified in the file, and Location that a
+	// position was among what was removed.
+	Cleaned  record.Cleaned
+	Location bool
 }
 
 // Undone is what was taken back.
@@ -135,6 +187,8 @@ var (
 	ErrRemoved  = errors.New("file was removed from this box") // 410: listed, and not fetched again
 	ErrBlocked  = errors.New("file is blocked on this box")    // 403: its operator does not want it here
 	ErrNoUndo   = errors.New("undo code is for nothing here")  // 404: wrong, used, run out, or of another box
+	ErrNoUpload = errors.New("no such upload")                 // 404: it never began, ended, or is too old
+	ErrOffset   = errors.New("upload goes on elsewhere")       // 409
 	ErrLied     = errors.New("record lies about its file")     // 404: nothing is as long as it says
 )
 

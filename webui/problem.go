@@ -21,6 +21,8 @@ const (
 	codeDamaged   = "damaged"
 	codeNotHere   = "not_here"
 	codeUnknown   = "unknown"
+	codeNoUpload  = "no_upload"
+	codeOffset    = "offset"
 	codeRemoved   = "removed"
 	codeLied      = "lied"
 	codeBlocked   = "blocked"
@@ -57,6 +59,7 @@ var (
 	errTooMany       = errors.New("form carries too many files")
 	errNothingPicked = errors.New("no file is chosen")
 	errZipLarge      = errors.New("more than one ZIP holds")
+	errTusBody       = errors.New("piece of an upload is not called that")
 	errDrained       = errors.New("refused body is too long to read to its end")
 )
 
@@ -88,6 +91,9 @@ func problemOf(err error) problem {
 		{ErrRemoved, problem{code: codeRemoved, status: http.StatusGone}},
 		{ErrBlocked, problem{code: codeBlocked, status: http.StatusForbidden}},
 		{ErrNoUndo, problem{code: codeNoUndo, status: http.StatusNotFound}},
+		{ErrNoUpload, problem{code: codeNoUpload, status: http.StatusNotFound}},
+		{ErrOffset, problem{code: codeOffset, status: http.StatusConflict}},
+		{errTusBody, problem{code: codeMalformed, status: http.StatusUnsupportedMediaType}},
 		{ErrLied, problem{code: codeLied, status: http.StatusNotFound}},
 		{ErrRoom, problem{code: codeRoom, status: http.StatusNotFound}},
 		{ErrEmpty, problem{code: codeEmpty, status: http.StatusUnprocessableEntity}},

@@ -82,7 +82,9 @@ type droppedView struct {
 
 type outcomeView struct {
 	Name, State, Why string // State is saved, already or refused
+	Stays            string // for how long
 	Undo             string // link to the page that takes it back
+	Cleaned          string // what became of what identified, in words
 	File             *fileView
 }
 
@@ -103,8 +105,14 @@ func (s *Server) dropped(w http.ResponseWriter, r *http.Request) {
 			one.Why = lang.problem(problem{code: o.problem}, v.now)
 		} else {
 			v.Saved++
+			if days := daysLeft(o.file, v.now); days > 0 {
+				one.Stays = lang.N("js.drop.stays", days)
+			}
 			f := v.file(o.file)
 			one.File = &f
+			if o.cleaned != "" && o.cleaned != "nothing" {
+				one.Cleaned = v.T("js.clean." + o.cleaned)
+			}
 			if o.undo != "" {
 				one.Undo, v.Undoable = v.Link("/undo/"+o.undo), true
 			}

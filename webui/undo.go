@@ -1,6 +1,7 @@
 package webui
 
 import (
+	"html/template"
 	"net/http"
 
 	"boucan/record"
@@ -11,6 +12,8 @@ type undoView struct {
 	Name string // of the file; empty for a message
 	Code string // to be sent; empty where it is done
 	Kept bool   // another still shares the same bytes
+	Link string // of this page, to be kept, and as a picture
+	QR   template.HTML
 }
 
 // undoPage answers GET /undo/{code}: what the code is for, and a button. Looking
@@ -26,8 +29,11 @@ func (s *Server) undoPage(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
+	v := undoView{frame: s.frame(r, s.languages.of(r)), Name: name, Code: code.String()}
+	v.Link = s.origin(r) + "/undo/" + v.Code
+	v.QR = qrSVG(v.Link, v.T("undo.title"))
 	w.Header().Set("Cache-Control", "no-store")
-	s.writePage(w, r, http.StatusOK, "undo", undoView{frame: s.frame(r, s.languages.of(r)), Name: name, Code: code.String()})
+	s.writePage(w, r, http.StatusOK, "undo", v)
 }
 
 // undoForm answers POST /undo/{code}.

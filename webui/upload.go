@@ -8,7 +8,10 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"os"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"boucan/record"
@@ -25,6 +28,8 @@ const (
 	// browser gets to see the answer: most give up on a connection that closes
 	// while they still send.
 	maxDrain = 256 << 20
+	// maxDays is how long a drop may be asked to stay, in days.
+	maxDays = 90
 	// longestName is how much of a file's given name is looked at.
 	longestName = 8 * record.MaxName
 )
@@ -35,8 +40,35 @@ type outcome struct {
 	file    File   // where it was saved or here already
 	already bool
 	undo    string // undo code, where it was saved
+	cleaned string // a word of cleanedWord, where it was saved
 	problem string // a code, where it was refused
 }
+
+// keepMetadata is the name of the form field, and of the query's, by which a
+// visitor has a file stored as it is, with what identifies in it. In a form it
+// stands before the files: they are taken in as they come.
+const keepMetadata = "keep-metadata"
+
+// cleanedWord is what became of what identified in a file, in one word of the
+// API; empty where there is nothing to say.
+func cleanedWord(d Dropped) string {
+	switch {
+	case d.Cleaned == record.CleanedDone && d.Location:
+		return "location"
+	case d.Cleaned == record.CleanedDone:
+		return "removed"
+	case d.Cleaned == record.CleanedNothing:
+		return "nothing"
+	case d.Cleaned == record.CleanedCannot:
+		return "cannot"
+	case d.Cleaned == record.CleanedKept:
+		return "kept"
+	}
+	return ""
+}
+
+// chosen reports whether a box of a form is ticked, by what it sends.
+func chosen(value string) bool { return value != "" && value != "0" && value != "false" }
 
 // dropForm answers POST /: a form with files, as a browser without JavaScript or
 // curl -F sends it. Each file is kept as it streams by; nothing is written aside.
@@ -83,6 +115,7 @@ func (s *Server) dropParts(r *http.Request, body *pacedBody) ([]outcome, error) 
 		return nil, errMalformed
 	}
 	var outcomes []outcome
+	o := DropOptions{KeepMetadata: chosen(r.URL.Query().Get(keepMetadata))} // of the files that follow
 	for range MaxFormParts {
 		part, err := form.NextRawPart()
 		if errors.Is(err, io.EOF) {
@@ -93,17 +126,21 @@ func (s *Server) dropParts(r *http.Request, body *pacedBody) ([]outcome, error) 
 		}
 		name, isFile := partName(part)
 		if !isFile {
-			if _, err := io.CopyN(io.Discard, part, maxField); err != nil && err != io.EOF {
+			value, err := io.ReadAll(io.LimitReader(part, maxField))
+			if err != nil {
 				return outcomes, formError(err)
+			}
+			if err := o.wish(part.FormName(), string(value)); err != nil {
+				return outcomes, err
 			}
 			continue
 		}
 		if len(outcomes) == MaxFilesPerForm {
 			return outcomes, errTooMany
 		}
-		o, ok, err := s.dropPart(r.Context(), name, part, body)
+		one, ok, err := s.dropPart(r.Context(), name, part, body, o)
 		if ok {
-			outcomes = append(outcomes, o)
+			outcomes = append(outcomes, one)
 		}
 		if err != nil {
 			return outcomes, err
@@ -115,7 +152,7 @@ func (s *Server) dropParts(r *http.Request, body *pacedBody) ([]outcome, error) 
 // dropPart keeps one file. ok is false for the empty part that a browser sends
 // where nobody chose a file. An error is one of the connection: no file can
 // follow.
-func (s *Server) dropPart(ctx context.Context, name string, part *multipart.Part, body *pacedBody) (o outcome, ok bool, err error) {
+func (s *Server) dropPart(ctx context.Context, name string, part *multipart.Part, body *pacedBody, options DropOptions) (o outcome, ok bool, err error) {
 	content := io.Reader(part)
 	if name == "" {
 		var first [1]byte
@@ -127,10 +164,11 @@ func (s *Server) dropPart(ctx context.Context, name string, part *multipart.Part
 	}
 	o.name = record.CleanName(name)
 	body.wanted(true)
-	d, err := s.files.Drop(ctx, o.name, content, DropOptions{Size: -1, MediaType: mediaType(part.Header.Get("Content-Type"))})
+	options.Size, options.MediaType = -1, mediaType(part.Header.Get("Content-Type"))
+	d, err := s.files.Drop(ctx, o.name, content, options)
 	body.wanted(false)
 	if err == nil {
-		o.file, o.already, o.undo = d.File, d.Already, d.Undo
+		o.file, o.already, o.undo, o.cleaned = d.File, d.Already, d.Undo, cleanedWord(d)
 		return o, true, nil
 	}
 	if body.failed != nil {
@@ -143,6 +181,31 @@ func (s *Server) dropPart(ctx context.Context, name string, part *multipart.Part
 	return o, true, formErrorOrNil(err)
 }
 
+// Names of what whoever drops something may say of it: fields of a form, which
+// stand before the files, parameters of a query, keys of an upload's metadata.
+const (
+	wishDescription = "description"
+	wishDays        = "days"
+)
+
+// wish takes in one of those; others say nothing. An empty value is none.
+func (o *DropOptions) wish(name, value string) error {
+	switch {
+	case value == "":
+	case name == keepMetadata:
+		o.KeepMetadata = chosen(value)
+	case name == wishDescription:
+		o.Description = record.CleanText(cut(value, 4*record.MaxDescription), record.MaxDescription)
+	case name == wishDays:
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 1 || n > maxDays {
+			return errMalformed
+		}
+		o.Life = time.Duration(n) * 24 * time.Hour
+	}
+	return nil
+}
+
 // dropProblem is the code of a failed drop; what no visitor caused is logged.
 func (s *Server) dropProblem(ctx context.Context, err error) string {
 	p := problemOf(err)
@@ -153,7 +216,8 @@ func (s *Server) dropProblem(ctx context.Context, err error) string {
 }
 
 // apiDrop answers POST /api/v1/files?name=: the body is the file itself. The
-// client may choose the undo secret: &secret=.
+// client may choose the undo secret, &secret=, and to keep what identifies,
+// &keep-metadata=1.
 func (s *Server) apiDrop(w http.ResponseWriter, r *http.Request) {
 	name := r.URL.Query().Get("name")
 	if name == "" || len(name) > longestName {
@@ -161,6 +225,12 @@ func (s *Server) apiDrop(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	o := DropOptions{Size: r.ContentLength, MediaType: mediaType(r.Header.Get("Content-Type"))}
+	for _, key := range []string{wishDescription, wishDays, keepMetadata} {
+		if err := o.wish(key, r.URL.Query().Get(key)); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+	}
 	if text := r.URL.Query().Get("secret"); text != "" {
 		secret, err := record.ParseSecret(text)
 		if err != nil {
@@ -190,7 +260,7 @@ func (s *Server) apiDrop(w http.ResponseWriter, r *http.Request) {
 	if d.Already {
 		status = http.StatusOK
 	}
-	s.writeJSON(w, r, status, apiDropped{File: s.apiFile(d.File), Already: d.Already, Undo: d.Undo})
+	s.writeJSON(w, r, status, s.apiDropped(d))
 }
 
 // beginUpload takes a place among those who drop; endUpload gives it back.
@@ -217,7 +287,8 @@ type pacedBody struct {
 	step     int64     // bytes since the deadline was set
 	awaited  bool      // the client waits for a word before it sends (Expect: 100-continue)
 	isWanted bool
-	drained  int64 // unwanted bytes read so far
+	stopped  atomic.Bool // somebody else goes on where this ends
+	drained  int64       // unwanted bytes read so far
 }
 
 func (s *Server) paced(w http.ResponseWriter, r *http.Request) *pacedBody {
@@ -244,6 +315,13 @@ func (p *pacedBody) setDue(due time.Time) {
 	_ = p.rc.SetWriteDeadline(p.due.Add(answerTime))
 }
 
+// interrupt ends the reading, also one under way. It may be called from any
+// goroutine.
+func (p *pacedBody) interrupt() {
+	p.stopped.Store(true)
+	_ = p.rc.SetReadDeadline(time.Now())
+}
+
 // wanted says whether a drop reads the body, or only what passes over it.
 func (p *pacedBody) wanted(yes bool) { p.isWanted = yes }
 
@@ -256,6 +334,10 @@ func (p *pacedBody) Read(b []byte) (int, error) {
 		p.extend(now)
 	} else if away := now.Sub(p.left); away > time.Second {
 		p.setDue(p.due.Add(away)) // a slow disk here is not the client's fault
+	}
+	if p.stopped.Load() { // only now: the deadline that ends it may just have been moved
+		p.failed = os.ErrDeadlineExceeded
+		return 0, p.failed
 	}
 	n, err := p.body.Read(b)
 	p.left = time.Now()

@@ -71,6 +71,29 @@ func TestFormDropsAndSays(t *testing.T) {
 	}
 }
 
+// TestSaysWhatWasCleaned: in plain words on the page, in one word by the API; who
+// wants it keeps what identifies, by a field before the file or in the address.
+func TestSaysWhatWasCleaned(t *testing.T) {
+	s := start(t, webui.Options{})
+	photo, note := formFile{"file", "a.jpg", "1"}, formFile{"file", "a.txt", "2"}
+	keep := formFile{"keep-metadata", "-", "1"}
+	page := func(parts ...formFile) answer { return s.get(t, s.drop(t, nil, parts...).Header.Get("Location")) }
+	const located, cannot, asked = "Cleaned of location data.", "It could not be cleaned", "as you asked"
+	page(photo, note).wants(t, 200, located, cannot)
+	if a := page(keep, photo); !strings.Contains(a.body, asked) || strings.Contains(a.body, located) {
+		t.Errorf("the answer to who keeps it: %s", a.body)
+	}
+	page(formFile{"keep-metadata", "-", ""}, photo).wants(t, 200, located)
+	s.drop(t, wantJSON, photo).wants(t, 201, `"cleaned":"location"`)
+	s.drop(t, wantJSON, keep, photo).wants(t, 201, `"cleaned":"kept"`)
+	s.do(t, "POST", "/api/v1/files?name=b.jpg", strings.NewReader("3")).wants(t, 201, `"cleaned":"location"`)
+	s.do(t, "POST", "/api/v1/files?name=b.jpg&keep-metadata=1", strings.NewReader("4")).wants(t, 201, `"cleaned":"kept"`)
+	s.get(t, "/").wants(t, 200, `name="keep-metadata"`)
+	if home := s.get(t, "/").body; strings.Index(home, `name="keep-metadata"`) > strings.Index(home, `type="file"`) {
+		t.Error("the choice stands behind the files: a browser sends it too late")
+	}
+}
+
 func TestFormNames(t *testing.T) {
 	s := start(t, webui.Options{})
 	for i, c := range []struct{ sent, kept string }{

@@ -93,6 +93,7 @@ type Server struct {
 	markKey   []byte
 	receipts  *receipts
 	fragments *fragments
+	senders   senders
 	live      *live
 	uploads   chan struct{} // one token for each drop that runs
 	doors     chan struct{} // one token for each answer of the IPFS door
@@ -123,6 +124,7 @@ func New(files Files, rooms Rooms, box Box, o Options) (*Server, error) {
 		s.markKey = []byte(rand.Text())
 	}
 	s.receipts = newReceipts(s.now)
+	s.senders.now = make(map[UploadID]*sender)
 	s.live = newLive(rooms, box, s.logger, or(o.MaxLive, 2048))
 	var err error
 	if s.languages, err = loadLanguages(); err != nil {
@@ -163,6 +165,7 @@ func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.home)
 	mux.HandleFunc("POST /{$}", s.dropForm)
+	s.tusRoutes(mux)
 	mux.HandleFunc("GET /dropped/{token}", s.dropped)
 	mux.HandleFunc("GET /undo/{code}", s.undoPage)
 	mux.HandleFunc("POST /undo/{code}", s.undoForm)

@@ -258,10 +258,10 @@ func (p *Placer) Remove(want Entry) error {
 	return p.remove(want.Path)
 }
 
-// Undo takes a file that was just placed at path back: a drop is removed, a
-// download is aside again, as it was.
+// Undo takes a file that was just placed at path back: a drop is removed, what
+// came in pieces is aside again, as it was.
 func (p *Placer) Undo(a *Aside, path string) error {
-	if a.in != p.h.partial {
+	if a.in == p.h.incoming {
 		return p.remove(path)
 	}
 	if err := p.h.root.Rename(path, a.in.path+"/"+a.name); err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -327,3 +328,15 @@ func onDescriptor(f *os.File, fn func(fd int) error) error {
 	runtime.KeepAlive(f)
 	return errors.Join(err, inner)
 }
+
+// Boot names the run of the system: another one has forgotten what it had not
+// written to a disk yet. It is empty where that cannot be told (proc(5),
+// random/boot_id).
+var Boot = sync.OnceValue(func() string {
+	const longest = 64
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil || len(id) > longest {
+		return ""
+	}
+	return strings.TrimSpace(string(id))
+})

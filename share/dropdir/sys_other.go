@@ -20,6 +20,9 @@ const (
 	directFlag = 0
 )
 
+// Boot names the run of the system, where that can be told.
+func Boot() string { return "" }
+
 func findTraits(*os.File) traits { return traits{} }
 
 func syncWhole(*os.File) error { return errors.ErrUnsupported }

@@ -18,6 +18,7 @@ export interface SharedFile {
   /** When the box that has it was last heard of, where it is away. */
   seen?: string;
   landed: number;
+  description?: string;
   url: string;
 }
 
@@ -68,6 +69,8 @@ export interface Dropped {
   file: SharedFile;
   already: boolean;
   undo: string; // takes it back, see /undo/
+  days: number; // that it stays, as things are
+  cleaned?: "location" | "removed" | "nothing" | "cannot" | "kept";
 }
 
 /** What the server said no with; code "link" where it could not be reached. */

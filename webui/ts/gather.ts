@@ -15,9 +15,9 @@ const mostFiles = 20000;
 export function gather(take: (picked: Picked[]) => void): void {
   const form = document.getElementById("drop-form");
   if (!form) return; // the box takes nothing now
-  const [plain, folder] = Array.from(form.querySelectorAll<HTMLInputElement>(".pick-input"));
+  const [plain, camera, folder] = Array.from(form.querySelectorAll<HTMLInputElement>(".pick-input"));
   form.addEventListener("submit", (e) => e.preventDefault());
-  [plain, folder].forEach((input) => {
+  [plain, camera, folder].forEach((input) => {
     if (!input) return;
     input.required = false;
     input.addEventListener("change", () => {
@@ -31,6 +31,7 @@ export function gather(take: (picked: Picked[]) => void): void {
     part(form, ".pick-folder").hidden = false;
     part(must("drop"), ".drop-hint").hidden = false;
   }
+  if (camera && "capture" in camera && window.matchMedia("(hover: none)").matches) part(form, ".pick-camera").hidden = false;
   watchDrag(take);
   document.addEventListener("paste", (e) => {
     const files = Array.from((e.clipboardData && e.clipboardData.files) || [], withPath);

@@ -2,6 +2,7 @@
 
 import { gather } from "./gather";
 import { FileListView } from "./list";
+import { Memory } from "./memory";
 import { refreshNear } from "./near";
 import { showPicks, watchPicks } from "./picks";
 import { Queue } from "./queue";
@@ -15,9 +16,13 @@ export class Home {
   constructor() {
     watchPicks();
     const view: QueueView = new QueueView(() => queue);
+    const memory = new Memory();
     let listDue = 0;
     const queue: Queue = new Queue(
-      () => view.changed(),
+      () => {
+        view.changed();
+        memory.changed(queue.items);
+      },
       () => {
         // One look at the list for many small files.
         window.clearTimeout(listDue);
@@ -25,7 +30,7 @@ export class Home {
       },
       Number(document.body.dataset["maxFile"]) || Infinity,
     );
-    gather((picked) => void queue.add(picked));
+    gather((picked) => void queue.add(picked, { description: field("description"), days: field("days") }));
   }
 
   /** Looks again at what changed; everything did where topics is empty. */
@@ -42,4 +47,10 @@ export class Home {
   tick(now: number): void {
     this.list.tick(now);
   }
+}
+
+/** What stands in a field of the form, where the page has it. */
+function field(id: string): string {
+  const e = document.getElementById(id) as HTMLTextAreaElement | HTMLSelectElement | null;
+  return e ? e.value.trim() : "";
 }

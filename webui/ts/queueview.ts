@@ -1,6 +1,6 @@
 // Shows the queue of drops: each file and the whole, how fast, how much longer.
 
-import { arrange, icon, make, must, part, put } from "./dom";
+import { arrange, icon, make, must, part, put, setIcon } from "./dom";
 import { active, Item, Queue } from "./queue";
 import { size, t, tn } from "./words";
 
@@ -14,6 +14,7 @@ export class QueueView {
   private readonly sum = must("queue-sum");
   private readonly meter = must("queue-meter");
   private readonly clear = must("queue-clear");
+  private readonly hold = must("queue-hold");
   private readonly status = must("drop-status");
   private readonly rows = new Map<number, HTMLElement>();
   private readonly rest = make("li", "quiet");
@@ -22,6 +23,7 @@ export class QueueView {
 
   constructor(private readonly queue: () => Queue) {
     this.clear.addEventListener("click", () => this.queue().clear());
+    this.hold.addEventListener("click", () => this.queue().holdAll(!this.queue().held()));
     window.addEventListener("beforeunload", (e) => {
       if (!this.queue().busy()) return;
       e.preventDefault();
@@ -72,6 +74,8 @@ export class QueueView {
     const share = total > 0 ? sent / total : counted.length > 0 ? done / counted.length : 0;
     slide(this.meter, busy ? share : done > 0 ? 1 : 0);
     this.clear.hidden = busy;
+    this.hold.hidden = !busy;
+    put(this.hold, t(this.queue().held() ? "queue.goon" : "queue.hold"));
     if (busy) {
       put(this.sum, this.going(sent, total, now));
       put(this.status, "");
@@ -116,6 +120,9 @@ export class QueueView {
     undo.textContent = t("queue.undo");
     undo.hidden = true;
     li.appendChild(undo);
+    const hold = button("pause", t("queue.hold"), () => this.queue().hold(item, item.state !== "paused"));
+    hold.classList.add("queue-hold");
+    li.appendChild(hold);
     li.appendChild(button("again", t("queue.retry"), () => this.queue().retry(item)));
     li.appendChild(button("close", t("queue.cancel"), () => this.queue().cancel(item)));
     return li;
@@ -139,11 +146,21 @@ function fill(row: HTMLElement, item: Item, now: number): void {
   const meter = part(row, ".meter");
   meter.hidden = !active(item);
   slide(part(meter, "span"), item.file.size > 0 ? item.sent / item.file.size : 1);
-  const [again, close] = Array.from(row.querySelectorAll<HTMLElement>("button"));
+  const [hold, again, close] = Array.from(row.querySelectorAll<HTMLElement>("button"));
+  if (hold) {
+    const paused = item.state === "paused";
+    const label = t(paused ? "queue.goon" : "queue.hold");
+    hold.hidden = item.state === "failed" || item.state === "done";
+    if (hold.title !== label) {
+      hold.title = label;
+      hold.setAttribute("aria-label", label);
+      setIcon(hold, paused ? "play" : "pause");
+    }
+  }
   const undo = part(row, ".queue-undo") as HTMLAnchorElement;
   undo.hidden = item.undo === "";
   if (item.undo && undo.getAttribute("href") !== item.undo) undo.href = item.undo;
-  if (again) again.hidden = item.state !== "failed" || item.note === "too_large" || item.note === "blocked";
+  if (again) again.hidden = item.state !== "failed" || item.note === "too_large" || item.note === "blocked" || item.note === "twice";
   if (close) close.hidden = item.state === "failed" || item.state === "done";
 }
 
@@ -151,14 +168,20 @@ function note(item: Item, now: number): string {
   switch (item.state) {
     case "waiting":
       return size(item.file.size) + " · " + t("queue.waiting");
-    case "sending":
-      return t("queue.start", { done: size(item.sent), total: size(item.file.size) });
+    case "sending": {
+      const values = { done: size(item.sent), total: size(item.file.size) };
+      return t("queue.start", values) + (item.from > 0 ? " · " + t("queue.resumed", { from: size(item.from) }) : "");
+    }
+    case "paused":
+      return t("queue.paused", { done: size(item.sent), total: size(item.file.size) });
     case "saving":
       return t("queue.saving");
     case "pausing":
+      if (item.resume === Infinity) return t("drop.link");
       return t("queue.again", { n: Math.max(1, Math.ceil((item.resume - now) / 1000)) });
     default:
-      return t("drop." + item.note) + (item.state === "done" ? " " + size(item.file.size) : "");
+      if (item.state !== "done") return t("drop." + item.note);
+      return t("drop." + item.note) + " " + size(item.file.size) + (item.days > 0 ? " · " + tn("drop.stays", item.days) : "") + (item.cleaned ? " · " + t("clean." + item.cleaned) : "");
   }
 }
 

@@ -10,7 +10,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -40,6 +39,7 @@ type Box struct {
 	messages  []webui.Message
 	listeners map[int]*listener
 	next      int
+	uploads   map[webui.UploadID]*upload
 	once      map[string]webui.Message
 	fail      error // what the next calls fail with
 	far       func(record.CID) (webui.Content, error)
@@ -63,7 +63,7 @@ type event struct {
 
 // New makes an empty box over a folder.
 func New(dir string) *Box {
-	b := &Box{dir: dir, listeners: make(map[int]*listener), once: make(map[string]webui.Message), undos: make(map[record.UndoCode]record.ID)}
+	b := &Box{dir: dir, listeners: make(map[int]*listener), once: make(map[string]webui.Message), undos: make(map[record.UndoCode]record.ID), uploads: make(map[webui.UploadID]*upload)}
 	b.self = webui.Self{ID: Key(1), Name: "Le Radeau", URL: "http://100.64.0.1/", Software: "boucan 0.2"}
 	b.usage = webui.Usage{Room: 63 << 30, Total: 128 << 30}
 	return b
@@ -167,7 +167,8 @@ func (b *Box) List(_ context.Context, q webui.Query) (webui.Page, error) {
 }
 
 // Drop implements webui.Files. The CID is that of the whole file as one raw
-// block, which is right up to 1 MiB and good enough for names above.
+// block, which is right up to 1 MiB and good enough for names above. It cleans
+// nothing, and says of pictures that they told where they were made.
 func (b *Box) Drop(ctx context.Context, name string, r io.Reader, o webui.DropOptions) (webui.Dropped, error) {
 	b.mu.Lock()
 	fail, usage := b.fail, b.usage
@@ -195,11 +196,18 @@ func (b *Box) Drop(ctx context.Context, name string, r io.Reader, o webui.DropOp
 		return webui.Dropped{}, fmt.Errorf("drop: %w", webui.ErrFull)
 	}
 	cid := record.NewCID(record.CodecRaw, [32]byte(h.Sum(nil)))
+	cleaned := record.CleanedCannot
+	switch {
+	case o.KeepMetadata:
+		cleaned = record.CleanedKept
+	case strings.HasSuffix(name, ".jpg"):
+		cleaned = record.CleanedDone
+	}
 	b.mu.Lock()
 	for _, have := range b.files {
 		if have.CID == cid && have.Here {
 			b.mu.Unlock()
-			return webui.Dropped{File: have, Already: true, Undo: b.undoable(have.ID, o.Secret)}, nil
+			return webui.Dropped{File: have, Already: true, Undo: b.undoable(have.ID, o.Secret), Cleaned: cleaned, Location: true}, nil
 		}
 	}
 	b.mu.Unlock()
@@ -207,11 +215,12 @@ func (b *Box) Drop(ctx context.Context, name string, r io.Reader, o webui.DropOp
 		return webui.Dropped{}, err
 	}
 	file := webui.File{
-		ID: ID(), CID: cid, Name: name, Size: n, MediaType: o.MediaType, Added: time.Now(), Here: true,
+		ID: ID(), CID: cid, Name: name, Size: n, MediaType: o.MediaType, Description: o.Description, Here: true,
+		Added: time.Now(), Expires: time.Now().Add(cmp.Or(o.Life, 90*24*time.Hour)),
 		From: webui.BoxRef{ID: b.self.ID, Name: b.self.Name, Self: true},
 	}
 	b.Add(file)
-	return webui.Dropped{File: file, Undo: b.undoable(file.ID, o.Secret)}, nil
+	return webui.Dropped{File: file, Undo: b.undoable(file.ID, o.Secret), Cleaned: cleaned, Location: true}, nil
 }
 
 // undoable keeps the secret that takes a file back.
@@ -586,6 +595,3 @@ func (b *Box) Transfers() []webui.Transfer {
 func CID(n uint64) record.CID {
 	return record.NewCID(record.CodecRaw, sha256.Sum256(binary.BigEndian.AppendUint64(nil, n)))
 }
-
-// ErrBroken is an error that no visitor caused.
-var ErrBroken = errors.New("the disk made a strange noise")
