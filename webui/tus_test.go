@@ -106,7 +106,7 @@ func TestUploadIsRefused(t *testing.T) {
 	create(fmt.Sprint(int64(1)<<60), "").wants(t, 413, `"too_large"`)
 	s.SetUsage(webui.Usage{Room: 4})
 	create("5", "").wants(t, 507, `"full"`)
-	s.SetUsage(webui.Usage{Away: true})
+	s.SetUsage(webui.Usage{Trouble: webui.ErrAway})
 	create("5", "").wants(t, 503, `"away"`)
 	s.SetUsage(webui.Usage{Room: 1 << 30})
 

@@ -27,8 +27,8 @@ func (b *Box) find(id webui.UploadID) (*upload, error) {
 	switch {
 	case b.fail != nil:
 		return nil, b.fail
-	case b.usage.Away:
-		return nil, webui.ErrAway
+	case b.usage.Trouble != nil:
+		return nil, b.usage.Trouble
 	case u == nil:
 		return nil, webui.ErrNoUpload
 	}
@@ -59,8 +59,8 @@ func (b *Box) BeginUpload(_ context.Context, id webui.UploadID, _, note string, 
 	switch {
 	case b.fail != nil:
 		return webui.Upload{}, b.fail
-	case b.usage.Away:
-		return webui.Upload{}, webui.ErrAway
+	case b.usage.Trouble != nil:
+		return webui.Upload{}, b.usage.Trouble
 	case o.Size > record.MaxBlob:
 		return webui.Upload{}, webui.ErrTooLarge
 	case o.Size > b.usage.Room:
