@@ -11,77 +11,12 @@ import (
 	"os"
 	"path"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"boucan/record"
 )
-
-func TestCataloguesAreComplete(t *testing.T) {
-	ls, err := loadLanguages()
-	if err != nil {
-		t.Fatal(err)
-	}
-	english := ls.byTag["en"]
-	plural := regexp.MustCompile(`\.(zero|one|two|few|many|other)$`)
-	stemOf := func(k string) string {
-		if strings.HasPrefix(k, "js.kind.") {
-			return k // "other" is a kind of file there
-		}
-		return plural.ReplaceAllString(k, ".#")
-	}
-	stems := func(l *language) map[string]bool {
-		m := make(map[string]bool)
-		for k := range l.strings {
-			m[stemOf(k)] = true
-		}
-		return m
-	}
-	englishStems := stems(english)
-	holes := regexp.MustCompile(`\{[a-z]+\}`)
-	for _, l := range ls.list {
-		for stem := range englishStems {
-			want := []string{stem}
-			if base, ok := strings.CutSuffix(stem, ".#"); ok {
-				want = nil
-				for _, form := range pluralForms(l.plural) {
-					want = append(want, base+"."+form)
-				}
-			}
-			for _, k := range want {
-				if strings.TrimSpace(l.strings[k]) == "" {
-					t.Errorf("%s has no %q", l.Code, k)
-				}
-			}
-		}
-		for k, s := range l.strings {
-			stem := stemOf(k)
-			if !englishStems[stem] {
-				t.Errorf("%s has %q, which English has not", l.Code, k)
-				continue
-			}
-			model := english.strings[k]
-			if stem != k {
-				model = english.strings[plural.ReplaceAllString(k, ".other")]
-			}
-			for _, hole := range holes.FindAllString(s, -1) {
-				if !strings.Contains(model, hole) {
-					t.Errorf("%s %q has %s, which English has not", l.Code, k, hole)
-				}
-			}
-			for _, hole := range holes.FindAllString(model, -1) {
-				if !strings.Contains(s, hole) && stem == k {
-					t.Errorf("%s %q lacks %s", l.Code, k, hole)
-				}
-			}
-		}
-		if l.Dir != "ltr" && l.Dir != "rtl" || l.Name == "" {
-			t.Errorf("%s does not describe itself", l.Code)
-		}
-	}
-}
 
 // TestKeysAreUsedAndKnown reads the sources for the keys they name.
 func TestKeysAreUsedAndKnown(t *testing.T) {
@@ -178,20 +113,6 @@ func TestSizesAndAges(t *testing.T) {
 	}
 	if got := en.T("js.file.away", "box", "x\u202e"); got != "still on \u2068x\u202e\u2069" {
 		t.Errorf("a name is set in as %q", got)
-	}
-}
-
-func TestPluralForms(t *testing.T) {
-	for rule, want := range map[string]map[int]string{
-		"one": {0: "other", 1: "one", 2: "other"},
-		"fr":  {0: "one", 1: "one", 2: "other"},
-		"ar":  {0: "zero", 1: "one", 2: "two", 3: "few", 10: "few", 11: "many", 99: "many", 100: "other", 102: "other", 103: "few", 1011: "many"},
-	} {
-		for n, form := range want {
-			if got := pluralForm(rule, n); got != form || !slices.Contains(pluralForms(rule), got) {
-				t.Errorf("%s: %d is %q, want %q", rule, n, got, form)
-			}
-		}
 	}
 }
 

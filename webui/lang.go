@@ -133,15 +133,36 @@ func (l *language) fill(s string, pairs []any) string {
 	return s
 }
 
-// pluralForm is the CLDR plural category of n for whole numbers (CLDR, "Language
-// Plural Rules"), by the rule that a catalogue names.
+// pluralForm is the CLDR plural category of n for whole numbers that are not
+// negative (CLDR, "Language Plural Rules"), by the rule that a catalogue names.
+// ts/words.ts has the same rules.
 func pluralForm(rule string, n int) string {
+	million := n != 0 && n%1_000_000 == 0
 	switch rule {
-	case "fr": // French, Portuguese
-		if n == 0 || n == 1 {
+	case "es": // Spanish, Italian
+		switch {
+		case n == 1:
 			return "one"
+		case million:
+			return "many"
 		}
 		return "other"
+	case "fr": // French, Portuguese
+		switch {
+		case n < 2:
+			return "one"
+		case million:
+			return "many"
+		}
+		return "other"
+	case "uk": // Ukrainian; "other" is for fractions
+		switch {
+		case n%10 == 1 && n%100 != 11:
+			return "one"
+		case n%10 >= 2 && n%10 <= 4 && (n%100 < 12 || n%100 > 14):
+			return "few"
+		}
+		return "many"
 	case "ar":
 		switch {
 		case n == 0:
@@ -157,18 +178,26 @@ func pluralForm(rule string, n int) string {
 		}
 		return "other"
 	}
-	if n == 1 {
+	if n == 1 { // "one": English, German, Dutch, Turkish
 		return "one"
 	}
 	return "other"
 }
 
-// pluralForms are the categories that a rule knows.
+// pluralForms are the categories that CLDR knows for a rule; none for a rule that
+// is unknown here.
 func pluralForms(rule string) []string {
-	if rule == "ar" {
+	switch rule {
+	case "one":
+		return []string{"one", "other"}
+	case "es", "fr":
+		return []string{"one", "many", "other"}
+	case "uk":
+		return []string{"one", "few", "many", "other"}
+	case "ar":
 		return []string{"zero", "one", "two", "few", "many", "other"}
 	}
-	return []string{"one", "other"}
+	return nil
 }
 
 // Size writes a number of bytes for people, in powers of a thousand as phones do.

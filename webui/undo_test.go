@@ -118,7 +118,7 @@ func TestActionsAreShown(t *testing.T) {
 	}
 	all[0].Day = "2026-07-15"
 	s.SetActions(all...)
-	for _, lang := range []string{"en", "fr", "ar"} {
+	for _, lang := range []string{"en", "fr", "ar", "uk"} {
 		a := s.get(t, "/actions?lang="+lang).wants(t, 200, "2026-07-15", "2026-07-14", "&lt;ref&gt;")
 		a.lacks(t, "action.", "<ref>")
 		if n := strings.Count(a.body, "<h2>"); n != 2 {

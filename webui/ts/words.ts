@@ -26,13 +26,20 @@ export function tn(key: string, n: number, values?: Values): string {
 
 // The same rules as pluralForm in lang.go: Intl.PluralRules is too new.
 function pluralForm(n: number): string {
+  const ten = n % 10;
+  const hundred = n % 100;
   switch (rule) {
+    case "es":
     case "fr":
-      return n < 2 ? "one" : "other";
+      if (n === 1 || (n === 0 && rule === "fr")) return "one";
+      return n && n % 1e6 === 0 ? "many" : "other";
+    case "uk":
+      if (ten === 1 && hundred !== 11) return "one";
+      return ten >= 2 && ten <= 4 && (hundred < 12 || hundred > 14) ? "few" : "many";
     case "ar":
       if (n < 3) return ["zero", "one", "two"][n] || "other";
-      if (n % 100 >= 3 && n % 100 <= 10) return "few";
-      return n % 100 >= 11 ? "many" : "other";
+      if (hundred >= 3 && hundred <= 10) return "few";
+      return hundred >= 11 ? "many" : "other";
     default:
       return n === 1 ? "one" : "other";
   }
