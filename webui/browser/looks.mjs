@@ -12,6 +12,8 @@ const looks = [];
 for (const [size, viewport] of Object.entries({ phone, desk }))
   for (const colorScheme of ["light", "dark"])
     for (const lang of ["en", "ar"]) looks.push({ name: [size, colorScheme, lang].join("-"), viewport, colorScheme, lang });
+// Those with the longest words, where there is least room for them.
+for (const lang of ["de", "uk", "tr"]) looks.push({ name: "phone-light-" + lang, viewport: phone, colorScheme: "light", lang });
 
 async function picture(page, name) {
   if (!shotFolder) return;
