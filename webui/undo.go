@@ -9,11 +9,11 @@ import (
 
 type undoView struct {
 	frame
-	Name string // of the file; empty for a message
-	Code string // to be sent; empty where it is done
-	Kept bool   // another still shares the same bytes
-	Link string // of this page, to be kept, and as a picture
-	QR   template.HTML
+	Name    string // of the file; empty for a message
+	Code    string // to be sent; empty where it is done
+	Kept    bool   // another still shares the same bytes
+	Address string // of this page, to be kept, and as a picture
+	QR      template.HTML
 }
 
 // undoPage answers GET /undo/{code}: what the code is for, and a button. Looking
@@ -30,8 +30,8 @@ func (s *Server) undoPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v := undoView{frame: s.frame(r, s.languages.of(r)), Name: name, Code: code.String()}
-	v.Link = s.origin(r) + "/undo/" + v.Code
-	v.QR = qrSVG(v.Link, v.T("undo.title"))
+	v.Address = s.origin(r) + "/undo/" + v.Code
+	v.QR = qrSVG(v.Address, v.T("undo.title"))
 	w.Header().Set("Cache-Control", "no-store")
 	s.writePage(w, r, http.StatusOK, "undo", v)
 }
