@@ -175,7 +175,10 @@ func (b *Blobs) lengthen(e dropdir.Entry, k known) {
 	if !b.mends.begin(e.Path) {
 		return
 	}
-	defer b.mends.end(e.Path)
+	defer func() {
+		b.mends.end(e.Path)
+		b.scrub.mendSoon() // whoever came to it meanwhile went away again
+	}()
 	err := b.noteMending(e.Path, k, true, nil)
 	if err == nil {
 		err = b.room(k.size-e.Size, func() error {
