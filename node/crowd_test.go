@@ -1,3 +1,5 @@
+//go:build !race
+
 package node
 
 import (
@@ -27,6 +29,18 @@ import (
 	"boucan/record"
 	"boucan/replica"
 	"boucan/replica/testdata/memlog"
+)
+
+// The race detector of Go 1.26 falls over thousands of goroutines in bubbles (in its own
+// slots, or with a fault in the runtime), so tests of crowds are not built with it. The
+// same code runs under it between real boxes.
+
+// How many nodes the tests of crowds have.
+const (
+	crowded  = 24 // where there are to be more than connect with all
+	growFrom = 20 // among so many, and among
+	growTo   = 40 // so many, housekeeping is to cost the same
+	crowds   = 4  // tried where one alone tells by chance
 )
 
 // crowd is many nodes in one process under virtual time: the real parts that keep
