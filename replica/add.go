@@ -19,6 +19,11 @@ import (
 //
 // A takedown among the records is judged before the others.
 func (s *Set) Add(ctx context.Context, recs []*record.Record) ([]error, error) {
+	return s.add(ctx, recs, s.brought.take)
+}
+
+// add is Add where take counts what an author brings, and says whether they may.
+func (s *Set) add(ctx context.Context, recs []*record.Record, take func(record.Key) bool) ([]error, error) {
 	errs := make([]error, len(recs))
 	for i, r := range recs {
 		if errs[i] = s.screen(r); errs[i] == nil && !s.brought.has(r.Author) {
@@ -41,7 +46,7 @@ func (s *Set) Add(ctx context.Context, recs []*record.Record) ([]error, error) {
 	}
 	// Only what the author has signed counts against them.
 	for i, r := range recs {
-		if errs[i] == nil && !s.brought.take(r.Author) {
+		if errs[i] == nil && !take(r.Author) {
 			errs[i] = ErrRate
 		}
 	}
@@ -226,12 +231,10 @@ func (s *Set) receive(ctx context.Context, raw []byte) error {
 	if !s.pushed.has(r.Author) {
 		return ErrRate
 	}
-	errs, err := s.Add(ctx, []*record.Record{r})
+	// It counts before it is on disk: as many as a flood brings wait there together.
+	errs, err := s.add(ctx, []*record.Record{r}, func(k record.Key) bool { return s.pushed.take(k) && s.brought.take(k) })
 	if err == nil {
 		err = errs[0]
-	}
-	if err == nil {
-		s.pushed.take(r.Author)
 	}
 	return err
 }

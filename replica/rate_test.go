@@ -3,6 +3,9 @@ package replica_test
 import (
 	"errors"
 	"fmt"
+	"iter"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,6 +45,37 @@ func TestOneAuthorsPushesAreLimited(t *testing.T) {
 			if err := push(0); (err == nil) != (i < 4) {
 				t.Errorf("push %d a second later: %v", i, err)
 			}
+		}
+	})
+}
+
+// slowLog is a disk that takes its time.
+type slowLog struct{ *memlog.Log }
+
+func (l slowLog) Write(pairs iter.Seq2[[]byte, []byte]) error {
+	time.Sleep(10 * time.Millisecond)
+	return l.Log.Write(pairs)
+}
+
+// TestPushesThatComeTogetherAreLimited while none of them is on disk yet.
+func TestPushesThatComeTogetherAreLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, slowLog{memlog.New()}, replica.Options{})
+		var taken atomic.Int64
+		var all sync.WaitGroup
+		for n := range 1000 {
+			raw := message(t, 0, time.Now(), "r", fmt.Sprint(n)).Encode()
+			all.Go(func() {
+				if added, err := s.Receive(t.Context(), raw); added {
+					taken.Add(1)
+				} else if !errors.Is(err, replica.ErrRate) {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if taken.Load() != 256 {
+			t.Errorf("%d of one author's pushes were taken in", taken.Load())
 		}
 	})
 }
