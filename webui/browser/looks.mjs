@@ -29,7 +29,7 @@ async function looksRight(page) {
   const small = await page.evaluate(() => {
     const out = [];
     for (const e of document.querySelectorAll("a, button, input:not([type=hidden]), textarea, summary")) {
-      const box = (e.closest("label.pick, label.tile, label.attach") || e).getBoundingClientRect();
+      const box = (e.closest("label") || e).getBoundingClientRect();
       const hidden = box.width === 0 || e.closest("[hidden]") || e.closest(".msg-text") || getComputedStyle(e).clip === "rect(0px, 0px, 0px, 0px)";
       if (!hidden && (box.height < 44 || box.width < 44)) out.push(e.outerHTML.slice(0, 80) + " " + Math.round(box.width) + "×" + Math.round(box.height));
     }
