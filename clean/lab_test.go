@@ -156,7 +156,10 @@ func (m material) check(t *testing.T, dir string) {
 	}
 	all := fmt.Sprint(said[1])
 	for _, s := range m.stays {
-		if !strings.Contains(all, s) {
+		switch was := strings.Contains(fmt.Sprint(said[0]), s); {
+		case !was: // encoders differ in what they let exiftool write
+			t.Logf("%q was not there before", s)
+		case !strings.Contains(all, s):
 			t.Errorf("%q is gone: %s", s, all)
 		}
 	}
