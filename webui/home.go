@@ -171,7 +171,7 @@ type (
 func (v homeView) Blank() rowView { return rowView{v.frame, fileView{Kind: kindOther, State: "here"}} }
 
 // BlankMessage is the shape of a message's row.
-func (v homeView) BlankMessage() messageRow { return messageRow{Frame: v.frame} }
+func (f frame) BlankMessage() messageRow { return messageRow{Frame: f} }
 
 // home answers GET /: the drop area, the list and the lobby.
 func (s *Server) home(w http.ResponseWriter, r *http.Request) {

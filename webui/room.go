@@ -50,9 +50,6 @@ type roomView struct {
 	Rest template.HTML
 }
 
-// Blank and BlankMessage are the shapes that the script fills in.
-func (v roomView) BlankMessage() messageRow { return messageRow{Frame: v.frame} }
-
 // room is the link to where a room is talked in.
 func (f frame) room(name string) string {
 	if name == lobby {

@@ -74,6 +74,14 @@ func (m *Mend) still() error {
 // that it takes. It fails with ErrInUse where somebody has it open already, with
 // ErrChanged where somebody has changed it, and writes nothing then.
 func (m *Mend) Write(p []byte, offset int64) error {
+	return m.change(func() error {
+		_, err := m.file.WriteAt(p, offset)
+		return err
+	})
+}
+
+// change has the file to itself while do changes it, and keeps its time.
+func (m *Mend) change(do func() error) error {
 	if m.h.traits.leases {
 		end, err := exclude(m.file)
 		if err != nil {
@@ -84,8 +92,7 @@ func (m *Mend) Write(p []byte, offset int64) error {
 	if err := m.still(); err != nil {
 		return err
 	}
-	_, err := m.file.WriteAt(p, offset)
-	return errors.Join(diskError(err), m.h.keepTime(m.want))
+	return errors.Join(diskError(do()), m.h.keepTime(m.want))
 }
 
 // Lengthen gives the file that lies as seen says a greater length, durably; the
@@ -95,22 +102,7 @@ func (d *Dir) Lengthen(seen Entry, size int64) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(m.lengthen(size), m.Close())
-}
-
-func (m *Mend) lengthen(size int64) error {
-	if m.h.traits.leases {
-		end, err := exclude(m.file)
-		if err != nil {
-			return fmt.Errorf("repair file: %w", err)
-		}
-		defer end()
-	}
-	if err := m.still(); err != nil {
-		return err
-	}
-	err := m.file.Truncate(size)
-	return errors.Join(diskError(err), m.h.keepTime(m.want), m.Sync())
+	return errors.Join(m.change(func() error { return m.file.Truncate(size) }), m.Sync(), m.Close())
 }
 
 // keepTime gives a file the modification time back that it had.
